@@ -1,0 +1,207 @@
+"""What every command of this project does alike: options, errors, exit status, whole files.
+
+A command's file ends with ``if __name__ == "__main__": command.run(main)``, where ``main(argv)``
+reads its options with :class:`Parser`, raises :class:`InputError` for whatever the user can mend,
+and returns the exit status (None is 0).
+"""
+
+import argparse
+import contextlib
+import errno
+import math
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+VERSION = "0.1.0"
+SIMULATED_NOTICE = "SIMULATED, not medical data"
+
+# A signal first lets Python unwind (temporary files go); a process that is deep inside a training
+# step cannot, and is ended after this many seconds. DBC and Docker kill after about ten.
+SECONDS_TO_UNWIND = 4.0
+
+
+class InputError(Exception):
+    """Something that the user gave is wrong; the message names it and says what to do."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that reports a bad option in one ``error:`` line, as INTERFACE asks."""
+
+    def __init__(self, **options):
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        options.setdefault("allow_abbrev", False)
+        super().__init__(**options)
+
+    def error(self, message: str):
+        """Print the message as one line and leave with status 2."""
+        fail(f"{message} (see {self.prog} --help)")
+        raise SystemExit(2)
+
+
+def fail(message: str) -> None:
+    """Write ``error: MESSAGE`` to standard error, on one line whatever the message holds."""
+    print("error: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
+
+
+def run(main: Callable[[list[str]], int | None]) -> None:
+    """Run ``main(sys.argv[1:])`` and leave with its status.
+
+    InputError gives 2, a full disk or refused file 1, each with one ``error:`` line; Ctrl-C gives 130,
+    SIGTERM 143, a reader that closed the pipe (``| head``) 141.
+    """
+    check_python()
+    _end_on_signals()
+    try:
+        status = main(sys.argv[1:]) or 0
+        sys.stdout.flush()
+    except InputError as problem:
+        fail(problem)
+        status = 2
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 141
+    except OSError as problem:
+        if problem.errno not in _DISK_FAULTS:
+            raise
+        where = f" ({problem.filename})" if problem.filename else ""
+        fail(f"{_DISK_FAULTS[problem.errno]}{where}; what was finished before is untouched")
+        status = 1
+    raise SystemExit(status)
+
+
+_DISK_FAULTS = {
+    errno.ENOSPC: "no space left on the disk: free some, or choose another --output",
+    errno.EDQUOT: "the disk quota is used up: free some space, or choose another --output",
+    errno.EFBIG: "a file grew beyond the size limit set here (ulimit -f)",
+    errno.EROFS: "the disk is read-only: choose another --output",
+    errno.EACCES: "permission denied: choose a place that you may write to",
+    errno.EPERM: "not permitted: choose a place that you may write to",
+    errno.EIO: "the disk reports a read or write fault",
+}
+
+
+def check_python() -> None:
+    """Leave with status 2 on a Python that the pinned packages do not support."""
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        fail(
+            f"Python {sys.version_info[0]}.{sys.version_info[1]} is not supported; use Python 3.11, 3.12 or 3.13"
+        )
+        raise SystemExit(2)
+
+
+def _end_on_signals() -> None:
+    """Make SIGINT and SIGTERM end the process soon, even while native code holds the main thread.
+
+    Python runs a signal's handler only between two bytecodes, and one training step of the paper's
+    network can take 16 s. The C-level handler writes the signal's number to a pipe at once, so a thread
+    waits on that pipe and ends the process if the main thread has not.
+    """
+    receive, send = os.pipe()
+    os.set_blocking(send, False)
+
+    def unwind(number, _frame):
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    def watch():
+        number = os.read(receive, 1)[0]
+        threading.Event().wait(SECONDS_TO_UNWIND)
+        os._exit(128 + number)
+
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a background job keeps ignoring it
+        signal.signal(signal.SIGINT, unwind)
+    signal.signal(signal.SIGTERM, unwind)
+    signal.set_wakeup_fd(send, warn_on_full_buffer=False)
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it there when the block ends, remove it if it fails.
+
+    The temporary name keeps the suffix, since Keras and matplotlib choose the format by it. The file is
+    synced before it is renamed, so that a kill or power cut leaves the old file or the new one, whole.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield an empty folder beside ``path``; rename it there when the block ends, remove it if it fails.
+
+    ``path`` must not exist, or be an empty folder. Raises InputError where it cannot be made.
+    """
+    path = Path(path)
+    check_output(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
+    try:
+        temporary.chmod(0o777 & ~_umask())
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _umask() -> int:
+    """Return the process's umask (it can only be read by setting it)."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    return umask
+
+
+def check_output(path: str | os.PathLike) -> None:
+    """Raise InputError if ``path`` is a file or lies below one, or its folder cannot be written to."""
+    path = Path(path).absolute()
+    for place in [path, *path.parents]:
+        if place.is_dir():
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise InputError(f"--output {path}: no permission to write to {place}; choose another folder")
+            return
+        if place.exists() or place.is_symlink():
+            raise InputError(f"--output {path}: {place} is a file, not a folder; choose another --output")
+
+
+def whole_number(minimum: int, name: str = "number") -> Callable[[str], int]:
+    """Return an argparse type for whole numbers of at least ``minimum``."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole {name}") from None
+        if number < minimum:
+            raise argparse.ArgumentTypeError(f"{text} is too small: at least {minimum} is needed")
+        return number
+
+    return parse
+
+
+def positive_number(text: str) -> float:
+    """Argparse type for finite numbers above zero."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+    if not (math.isfinite(number) and number > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive, finite number")
+    return number
