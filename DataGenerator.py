@@ -1,0 +1,190 @@
+"""Batches of beat images for training, with the paper's random cropping.
+
+    from DataGenerator import DataGenerator
+    model.fit(DataGenerator("data", augment=True), shuffle=False)
+
+``fit(shuffle=True)``, Keras' default, would reorder the batches by Python's global random state as well.
+"""
+
+from collections.abc import Iterator
+
+import cv2
+import keras
+import numpy as np
+
+from beats import IMAGE_SIZE
+from image_folder import Images
+
+CROP_SIZE = 96
+# Offsets of the nine crops (x, y): left-top, centre-top, right-top, left-centre, ... right-bottom.
+_STEPS = (0, (IMAGE_SIZE - CROP_SIZE) // 2, IMAGE_SIZE - CROP_SIZE)
+CROP_OFFSETS = tuple((x, y) for y in _STEPS for x in _STEPS)
+
+
+def crop(image: np.ndarray, position: int, out: np.ndarray | None = None) -> np.ndarray:
+    """Cut one of the paper's nine 96x96 crops out of an image, and resize it back to 128x128.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, uint8, shape (128, 128) or (128, 128, 1)
+    position : int
+        0..8 = left-top, centre-top, right-top, left-centre, centre, right-centre, left-bottom,
+        centre-bottom, right-bottom.
+    out : numpy.ndarray, optional
+        Where to write the result, same shape as ``image``.
+
+    Returns
+    -------
+    numpy.ndarray, uint8, same shape as ``image``
+        Resized bilinearly by ``cv2.resize``.
+
+    Raises
+    ------
+    ValueError
+        If the position is not one of the nine.
+    """
+    if not 0 <= position < len(CROP_OFFSETS):
+        raise ValueError(f"crop position {position} is not one of 0..{len(CROP_OFFSETS) - 1}")
+    x, y = CROP_OFFSETS[position]
+    part = image[y : y + CROP_SIZE, x : x + CROP_SIZE]
+    resized = cv2.resize(part, (IMAGE_SIZE, IMAGE_SIZE), dst=out, interpolation=cv2.INTER_LINEAR)
+    return resized.reshape(image.shape)
+
+
+class DataGenerator(keras.utils.PyDataset):
+    """Batches (images, labels) of a folder with one sub-folder of images for each class.
+
+    Parameters
+    ----------
+    folder_or_files : path-like, sequence of path-like, or Images
+        The data; of single files the folder's name is the class.
+    batch_size : int
+    augment : bool
+        Draw each image as the whole image or one of its nine crops, all ten equally likely. For training.
+    shuffle : bool
+        A new order in each epoch; else the order of ``images.names``.
+    seed : int
+        The order and the crops follow from the seed and the epoch alone, however many workers there are.
+    classes : sequence of str, optional
+        Class names in the order of the labels (default: see image_folder.order_classes).
+    augment_classes : sequence of str, optional
+        Only these classes are cropped (default all); the paper leaves NOR whole.
+    devices : int, optional
+        Make every batch one size, a multiple of this number: a batch that has fewer images is filled up with
+        other ones of sample weight 0, and batches are (images, labels, weights). Keras needs that to split
+        batches over several devices; on one it spares compiling the network for a second batch size.
+    workers, max_queue_size :
+        See keras.utils.PyDataset. Threads do: decoding and cropping let go of Python's lock.
+
+    Attributes
+    ----------
+    images : Images
+    classes : list of str
+    epoch : int
+        Set it (or call ``set_epoch``) to get another epoch's batches; ``on_epoch_end`` counts it up.
+
+    Notes
+    -----
+    A batch is uint8 (B, 128, 128, 1), int32 (B,) and, with ``devices``, float32 (B,). Raises InputError for
+    a folder without images or a file that is no image, ValueError for a batch size below 1.
+    """
+
+    def __init__(
+        self,
+        folder_or_files,
+        batch_size: int = 128,
+        augment: bool = False,
+        shuffle: bool = True,
+        seed: int = 0,
+        classes=None,
+        augment_classes=None,
+        devices: int | None = None,
+        **keras_options,
+    ):
+        super().__init__(**keras_options)
+        if batch_size < 1:
+            raise ValueError(f"batch_size {batch_size} is below 1")
+        self.images = (
+            folder_or_files if isinstance(folder_or_files, Images) else Images(folder_or_files, classes)
+        )
+        self.classes = self.images.classes
+        self.batch_size = batch_size
+        self.augment = augment
+        self.shuffle = shuffle
+        self.seed = seed
+        self.epoch = 0
+        cropped = self.classes if augment_classes is None else augment_classes
+        self._cropped_labels = np.array([name in cropped for name in self.classes])
+        self._rows = None
+        if devices:
+            self._rows = -(-min(batch_size, len(self.images)) // devices) * devices
+        self._order = (None, None)
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return -(-len(self.images) // self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Give the batches of this epoch (from 0) from now on."""
+        self.epoch = epoch
+
+    def on_epoch_end(self) -> None:
+        """Go on to the next epoch's batches. Keras calls it."""
+        self.epoch += 1
+
+    def __getitem__(self, batch: int) -> tuple[np.ndarray, ...]:
+        """Return batch ``batch`` of the present epoch."""
+        if not 0 <= batch < len(self):
+            raise IndexError(f"batch {batch} of {len(self)}")
+        epoch = self.epoch
+        order = self._epoch_order(epoch)
+        index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+        real = len(index)
+        if self._rows and real < self._rows:
+            # Filled up with others from the epoch's beginning: batch normalization sees the usual mixture.
+            index = np.concatenate([index, np.resize(order, self._rows - real)])
+        images = self._draw(index, np.random.default_rng([self.seed, epoch, batch]))
+        labels = self.images.labels[index]
+        if self._rows is None:
+            return images, labels
+        return images, labels, (np.arange(len(index)) < real).astype(np.float32)
+
+    def _epoch_order(self, epoch: int) -> np.ndarray:
+        """Return the order of the images in an epoch: int array."""
+        made_for, order = self._order  # one attribute, so that threads see a whole pair
+        if made_for != epoch:
+            order = np.arange(len(self.images))
+            if self.shuffle:
+                np.random.default_rng([self.seed, epoch]).shuffle(order)
+            self._order = (epoch, order)
+        return order
+
+    def _draw(self, index: np.ndarray, random: np.random.Generator) -> np.ndarray:
+        """Return the images at ``index``, cropped at random if that is asked for."""
+        if not self.augment:
+            return self.images.gather(index)[..., np.newaxis]
+        whole = len(CROP_OFFSETS)
+        positions = random.integers(0, whole + 1, len(index))
+        positions[~self._cropped_labels[self.images.labels[index]]] = whole
+        drawn = np.empty((len(index), IMAGE_SIZE, IMAGE_SIZE, 1), np.uint8)
+        for out, i, position in zip(drawn, index.tolist(), positions.tolist(), strict=True):
+            if position == whole:
+                out[..., 0] = self.images[i]
+            else:
+                crop(self.images[i], position, out[..., 0])
+        return drawn
+
+
+def generator(
+    folder, batch_size: int = 128, augment: bool = False, shuffle: bool = True, seed: int = 0
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the batches of a DataGenerator one after another, epoch after epoch, without end.
+
+    The tutorial's function: ``model.fit(generator("data"), steps_per_epoch=...)``. Parameters and batches are
+    those of :class:`DataGenerator`.
+    """
+    batches = DataGenerator(folder, batch_size, augment, shuffle, seed)
+    while True:
+        for i in range(len(batches)):
+            yield batches[i]
+        batches.on_epoch_end()

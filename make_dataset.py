@@ -1,0 +1,377 @@
+"""Turn ECG records into one 128x128 image for each beat, in one folder for each class.
+
+    python make_dataset.py SOURCE --output DIR
+
+SOURCE is a folder of WFDB records (.hea .dat .atr), or `mitdb` (downloads the MIT-BIH Arrhythmia Database
+1.0.0 into ./records/mitdb), or `simulated` (makes records in ./records/simulated).
+"""
+
+import hashlib
+import itertools
+import json
+import os
+import signal
+import sys
+import time
+import zlib
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import beats
+import command
+from command import InputError
+
+# Level 1 without filters: these images are mostly white, so this is the fastest to write and to read
+# again of cv2's settings, and smaller than its default.
+PNG_SETTINGS = [cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE]
+PREVIEW_COLUMNS = 10
+
+
+def main(arguments: list[str]) -> None:
+    """Read the options, make the records if they are to be made, and build the data set."""
+    options = read_options(arguments)
+    command.check_output(options.output)
+    source, simulated = find_source(options.source)
+    plan = plan_dataset(source, options)
+    existing = read_dataset(options.output)
+    if existing is not None:
+        check_same(existing, plan, options.output)
+        print(f"{options.output} already holds this data set; nothing to do.")
+        return
+    if simulated:
+        print(command.SIMULATED_NOTICE)
+    started = time.perf_counter()
+    with command.whole_folder(options.output) as folder:
+        leads = draw_all(source, plan, folder, options.jobs)
+        counts = Counter(name for chosen in plan["beats"].values() for name in chosen["classes"])
+        classes = [name for name in beats.CLASSES[options.classes] if counts[name]]
+        plan_options = plan["options"]
+        description = {
+            "source": str(options.source),
+            "simulated": simulated,
+            "scheme": options.classes,
+            "classes": {name: counts[name] for name in classes},
+            "images": counts.total(),
+            "image_size": [beats.IMAGE_SIZE, beats.IMAGE_SIZE],
+            "records": list(leads),
+            "lead": {name: lead for name, (lead, _) in leads.items()},
+            "sampling_rate": {name: rate for name, (_, rate) in leads.items()},
+            "options": plan_options,
+            "version": command.VERSION,
+        }
+        (folder / "dataset.json").write_text(json.dumps(description, indent=1) + "\n")
+        save_preview(folder, classes, simulated)
+    seconds = time.perf_counter() - started
+    for name in classes:
+        print(f"  {name:4} {counts[name]:7,d}")
+    print(
+        f"{counts.total():,d} images of {len(leads)} records in {options.output} "
+        f"({seconds:.1f} s, {counts.total() / seconds:,.0f} images/s)"
+    )
+    if simulated:
+        print(command.SIMULATED_NOTICE)
+
+
+def read_options(arguments: list[str]):
+    """Return the command line's options."""
+    parser = command.Parser(prog="make_dataset.py", description=__doc__)
+    parser.add_argument("source", metavar="SOURCE", help="folder of WFDB records, or: mitdb, simulated")
+    parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder to make")
+    parser.add_argument(
+        "--classes",
+        choices=list(beats.CLASSES),
+        default="paper",
+        help="paper: NOR PVC PAB RBB LBB APC VFW VEB; aami: N S V F Q (default paper)",
+    )
+    parser.add_argument("--lead", help="name of a lead or its index from 0 (default MLII, else the first)")
+    parser.add_argument("--records", nargs="+", metavar="R", help="these records only (default all)")
+    parser.add_argument(
+        "--limit",
+        type=command.whole_number(1),
+        metavar="N",
+        help="at most N beats of each class, drawn evenly over the records (default all)",
+    )
+    parser.add_argument(
+        "--seed", type=command.whole_number(0), default=0, help="which beats --limit draws (default 0)"
+    )
+    parser.add_argument(
+        "--jobs",
+        type=command.whole_number(1),
+        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        metavar="N",
+        help="processes that draw (default one for each core)",
+    )
+    return parser.parse_args(arguments)
+
+
+def find_source(source: str) -> tuple[Path, bool]:
+    """Return the folder of records that ``source`` means, made if need be, and whether it is simulated."""
+    if source == "mitdb":
+        from download_records import download_mitdb
+
+        return download_mitdb(Path("records/mitdb")), False
+    if source == "simulated":
+        from simulated_records import make_records
+
+        folder = Path("records/simulated")
+        if not folder.is_dir():
+            print(f"Making simulated records in {folder}: {command.SIMULATED_NOTICE}", flush=True)
+            started = time.perf_counter()
+            with command.whole_folder(folder) as unfinished:
+                made = make_records(unfinished)
+            print(f"{len(made)} records in {time.perf_counter() - started:.1f} s")
+        return folder, True
+    folder = Path(source)
+    if not folder.is_dir():
+        fault = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise InputError(f"{source} {fault}; give a folder of WFDB records, or mitdb, or simulated")
+    names = beats.find_records(folder)
+    if not names:
+        raise InputError(f"{source} holds no WFDB records (no .hea file); give the folder that holds them")
+    # Ours stay simulated wherever the folder is moved to.
+    simulated = command.SIMULATED_NOTICE in (folder / f"{names[0]}.hea").read_text(errors="replace")
+    return folder, simulated
+
+
+def plan_dataset(source: Path, options) -> dict:
+    """Choose the beats of each record, and say by which options.
+
+    Returns
+    -------
+    dict
+        ``beats``: for each record's name its leads' choice, the chosen beats' ``index`` among the record's
+        beats (int array) and their ``classes`` (list of str); ``options``: what decides on the result.
+    """
+    names = beats.find_records(source)
+    if options.records:
+        missing = [name for name in options.records if name not in names]
+        if missing:
+            raise InputError(f"--records {' '.join(missing)}: not in {source}, which holds {shorten(names)}")
+        names = sorted(set(options.records))
+    classes = beats.symbol_classes(options.classes)
+    digest = hashlib.sha256()
+    chosen = {}
+    for name in names:
+        header, samples, symbols = beats.read_annotations(source / name)
+        beats.find_lead(header, options.lead)
+        digest.update(f"{name} {len(samples)}\n".encode())
+        for suffix in (".hea", ".atr"):  # the header holds the signals' checksums
+            digest.update((source / f"{name}{suffix}").read_bytes())
+        index = np.flatnonzero(np.isin(symbols, list(classes)))
+        # Two annotations of one class at the same sample are the same beat, and would be the same file.
+        pairs = list(zip(samples[index].tolist(), (classes[s] for s in symbols[index]), strict=True))
+        first = {pair: i for i, pair in reversed(list(zip(index.tolist(), pairs, strict=True)))}
+        kept = sorted(first.values())
+        chosen[name] = {"index": np.array(kept, int), "classes": [classes[symbols[i]] for i in kept]}
+    if options.limit:
+        limit_beats(chosen, options.limit, options.seed)
+    if not any(len(entry["index"]) for entry in chosen.values()):
+        raise InputError(f"{source} has no beats of the {options.classes} classes; choose other --records")
+    return {
+        "beats": chosen,
+        "options": {
+            "source_sha256": digest.hexdigest(),
+            "classes": options.classes,
+            "lead": options.lead,
+            "records": names,
+            "limit": options.limit,
+            "seed": options.seed if options.limit else None,
+        },
+    }
+
+
+def shorten(names: list[str], most: int = 12) -> str:
+    """Return a list of names in words, cut after ``most``."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def limit_beats(chosen: dict, limit: int, seed: int) -> None:
+    """Keep at most ``limit`` beats of each class, drawn evenly over the records that have them, in place."""
+    totals = Counter(name for entry in chosen.values() for name in entry["classes"])
+    keep = {record: [] for record in chosen}
+    for class_name in totals:
+        places = {
+            record: np.flatnonzero(np.array(entry["classes"]) == class_name)
+            for record, entry in chosen.items()
+        }
+        random = np.random.default_rng([seed, zlib.crc32(class_name.encode())])
+        # Records with few beats give all they have; the rest is shared among the others.
+        left = limit
+        by_size = sorted(random.permutation(list(places)), key=lambda record: len(places[record]))
+        for done, record in enumerate(by_size):
+            share = min(len(places[record]), left // (len(by_size) - done))
+            left -= share
+            keep[record].extend(random.choice(places[record], share, replace=False).tolist())
+    for record, kept in keep.items():
+        kept.sort()
+        entry = chosen[record]
+        chosen[record] = {"index": entry["index"][kept], "classes": [entry["classes"][i] for i in kept]}
+
+
+def read_dataset(folder: Path) -> dict | None:
+    """Return what dataset.json says of ``folder``, or None where there is nothing yet.
+
+    Raises InputError for a folder that holds something else.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return None
+    try:
+        return json.loads((folder / "dataset.json").read_text())
+    except (OSError, ValueError):
+        raise InputError(
+            f"--output {folder} is not empty and holds no data set of make_dataset.py; choose another folder"
+        ) from None
+
+
+def check_same(existing: dict, plan: dict, folder: Path) -> None:
+    """Raise InputError if the data set that exists was made with other options, naming them."""
+    before, now = existing.get("options", {}), plan["options"]
+    different = [name for name in now if before.get(name) != now[name]]
+    if different:
+        words = []
+        for name in different:
+            if name == "source_sha256":
+                words.append(f"the records (then from {existing.get('source')})")
+            elif name == "records":
+                words.append(f"--records (then {shorten(before.get(name, []))})")
+            else:
+                words.append(f"--{name} (then {before.get(name)}, now {now[name]})")
+        raise InputError(
+            f"--output {folder} holds a data set made with other options: {'; '.join(words)}; "
+            "choose another folder, or remove this one"
+        )
+
+
+def draw_all(source: Path, plan: dict, folder: Path, jobs: int) -> dict[str, tuple[str, float]]:
+    """Draw the planned beats with ``jobs`` processes; return each record's (lead, sampling rate)."""
+    from tqdm import tqdm
+
+    chosen = plan["beats"]
+    total = sum(len(entry["index"]) for entry in chosen.values())
+    for name in sorted({name for entry in chosen.values() for name in entry["classes"]}):
+        (folder / name).mkdir()
+    print(f"Drawing {total:,d} beats of {len(chosen)} records from {source}", flush=True)
+    results = {}
+    with (
+        ProcessPoolExecutor(min(jobs, len(chosen)), initializer=_start_worker) as pool,
+        tqdm(total=total, unit="image", disable=not sys.stderr.isatty()) as bar,
+    ):
+        lead = plan["options"]["lead"]
+        tasks = {
+            pool.submit(draw_record, source / name, lead, entry["index"], entry["classes"], folder): name
+            for name, entry in chosen.items()
+        }
+        try:
+            for task in as_completed(tasks):
+                name = tasks[task]
+                results[name] = task.result()
+                bar.update(len(chosen[name]["index"]))
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return {name: results[name] for name in chosen}
+
+
+def _start_worker() -> None:
+    """Let the parent alone answer signals, and keep each process to one thread."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cv2.setNumThreads(1)
+
+
+def draw_record(
+    path: Path, lead: str | None, index: np.ndarray, classes: list[str], folder: Path
+) -> tuple[str, float]:
+    """Write the images of one record's beats.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The record's path without a suffix.
+    lead : str or None
+        See :func:`beats.find_lead`.
+    index : numpy.ndarray of int, shape (images,)
+        Which of the record's beats to draw.
+    classes : list of str, length images
+        Their classes, the sub-folders of ``folder``.
+
+    Returns
+    -------
+    (str, float)
+        The lead's name and the sampling rate in Hz.
+    """
+    record = beats.read_record(path, lead)
+    bounds = beats.windows(record.samples, record.rate, len(record.signal))
+    for i, class_name in zip(index.tolist(), classes, strict=True):
+        start, end = bounds[i]
+        image = beats.draw(record.signal[start:end])
+        encoded = cv2.imencode(".png", image, PNG_SETTINGS)[1]
+        with open(f"{folder}/{class_name}/{beats.image_name(path.name, record.samples[i])}", "wb") as file:
+            file.write(encoded)
+    return record.lead, record.rate
+
+
+def sample_evenly(paths: list[Path], most: int) -> list[Path]:
+    """Return at most ``most`` of the images, drawn evenly over records and, within one, over its time."""
+    by_record = {}
+    for path in paths:
+        by_record.setdefault(beats.parse_image_name(path.name)[0], []).append(path)
+    groups = [
+        sorted(group, key=lambda path: beats.parse_image_name(path.name)[1]) for group in by_record.values()
+    ]
+    # Where there are more records than places, take records from the first to the last.
+    groups = [groups[i * len(groups) // min(most, len(groups))] for i in range(min(most, len(groups)))]
+    shares = [0] * len(groups)
+    for turn in range(most):
+        for i, group in enumerate(groups):
+            if turn < len(group) and sum(shares) < most:
+                shares[i] += 1
+    return [
+        group[(2 * j + 1) * len(group) // (2 * share)]
+        for group, share in zip(groups, shares, strict=True)
+        for j in range(share)
+    ]
+
+
+def save_preview(folder: Path, classes: list[str], simulated: bool) -> None:
+    """Write preview.png, a grid with one row of beats for each class, taken evenly over the records."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    size = 0.95  # inches
+    figure = Figure(figsize=(PREVIEW_COLUMNS * size + 0.7, len(classes) * size + 0.75), dpi=110)
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(
+        len(classes),
+        PREVIEW_COLUMNS,
+        squeeze=False,
+        gridspec_kw={
+            "wspace": 0.06,
+            "hspace": 0.06,
+            "left": 0.07,
+            "right": 0.995,
+            "top": 0.95,
+            "bottom": 0.01,
+        },
+    )
+    for row, name in zip(axes, classes, strict=True):
+        paths = sample_evenly(sorted((folder / name).iterdir()), PREVIEW_COLUMNS)
+        for axis, path in itertools.zip_longest(row, paths):
+            axis.set(xticks=[], yticks=[])
+            for line in axis.spines.values():
+                line.set_color("0.7" if path else "none")
+            if path:
+                axis.imshow(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), cmap="gray", vmin=0, vmax=255)
+        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=12, labelpad=6)
+    title = "Beats by class" + (f" ({command.SIMULATED_NOTICE})" if simulated else "")
+    figure.suptitle(title, fontsize=13, y=0.985)
+    figure.savefig(folder / "preview.png")
+
+
+if __name__ == "__main__":
+    command.run(main)
