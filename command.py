@@ -8,6 +8,7 @@ and returns the exit status (None is 0).
 import argparse
 import contextlib
 import errno
+import json
 import math
 import os
 import shutil
@@ -49,14 +50,14 @@ def fail(message: str) -> None:
     print("error: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
 
 
-def run(main: Callable[[list[str]], int | None]) -> None:
+def run(main: Callable[[list[str]], int | None], seconds_to_unwind: float = SECONDS_TO_UNWIND) -> None:
     """Run ``main(sys.argv[1:])`` and leave with its status.
 
     InputError gives 2, a full disk or refused file 1, each with one ``error:`` line; Ctrl-C gives 130,
     SIGTERM 143, a reader that closed the pipe (``| head``) 141.
     """
     check_python()
-    _end_on_signals()
+    _end_on_signals(seconds_to_unwind)
     try:
         status = main(sys.argv[1:]) or 0
         sys.stdout.flush()
@@ -97,7 +98,7 @@ def check_python() -> None:
         raise SystemExit(2)
 
 
-def _end_on_signals() -> None:
+def _end_on_signals(seconds_to_unwind: float) -> None:
     """Make SIGINT and SIGTERM end the process soon, even while native code holds the main thread.
 
     Python runs a signal's handler only between two bytecodes, and one training step of the paper's
@@ -114,7 +115,7 @@ def _end_on_signals() -> None:
 
     def watch():
         number = os.read(receive, 1)[0]
-        threading.Event().wait(SECONDS_TO_UNWIND)
+        threading.Event().wait(seconds_to_unwind)
         os._exit(128 + number)
 
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a background job keeps ignoring it
@@ -122,6 +123,31 @@ def _end_on_signals() -> None:
     signal.signal(signal.SIGTERM, unwind)
     signal.set_wakeup_fd(send, warn_on_full_buffer=False)
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def quiet_import() -> Iterator[None]:
+    """Keep what TensorFlow's native code writes while it is imported off standard error, unless it fails."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as noise:
+        os.dup2(noise.fileno(), 2)
+        try:
+            yield
+        except BaseException as problem:
+            os.dup2(kept, 2)
+            if isinstance(problem, ImportError):
+                raise InputError(
+                    f"{problem}; install the packages: pip install -r requirements.txt, or use: bash run.sh"
+                ) from problem
+            if not isinstance(problem, (InputError, KeyboardInterrupt, SystemExit)):
+                noise.seek(0)
+                sys.stderr.write(noise.read().decode(errors="replace"))
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 @contextlib.contextmanager
@@ -143,6 +169,12 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
+def write_json(path: str | os.PathLike, content: dict) -> None:
+    """Write a JSON file whole, or not at all."""
+    with whole_file(path) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
 @contextlib.contextmanager
 def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
     """Yield an empty folder beside ``path``; rename it there when the block ends, remove it if it fails.
@@ -152,7 +184,11 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     check_output(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
+    prefix = f".{path.name}.partial-"
+    for left in path.parent.glob(prefix + "*"):  # by a run that was killed
+        if not _is_running(left.name.removeprefix(prefix).partition("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=path.parent))
     try:
         temporary.chmod(0o777 & ~_umask())
         yield temporary
@@ -160,6 +196,17 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def _is_running(process: str) -> bool:
+    """Return whether a process of that number runs here; True for what is no number."""
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, ValueError):
+        pass
+    return True
 
 
 def _umask() -> int:

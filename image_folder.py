@@ -167,6 +167,16 @@ class Images:
             raise InputError(f"{path} cannot be read ({problem.strerror}); mend or remove it") from problem
 
 
+def limit_images(images: Images, limit: int, seed: int) -> Images:
+    """Return at most ``limit`` images of each class, drawn at random by the seed."""
+    random = np.random.default_rng([seed, limit])
+    kept = []
+    for label in range(len(images.classes)):
+        of_class = np.flatnonzero(images.labels == label)
+        kept.append(np.sort(random.choice(of_class, min(limit, len(of_class)), replace=False)))
+    return images.subset(np.concatenate(kept))
+
+
 def list_folder(folder: Path) -> dict[str, list[str]]:
     """Return the image files of each class folder in ``folder``, as sorted paths below it.
 

@@ -9,9 +9,11 @@ SOURCE is a folder of WFDB records (.hea .dat .atr), or `mitdb` (downloads the M
 import hashlib
 import itertools
 import json
+import multiprocessing.connection
 import os
 import signal
 import sys
+import threading
 import time
 import zlib
 from collections import Counter
@@ -277,11 +279,18 @@ def draw_all(source: Path, plan: dict, folder: Path, jobs: int) -> dict[str, tup
 
 
 def _start_worker() -> None:
-    """Let the parent alone answer signals, and keep each process to one thread."""
+    """Let the parent alone answer signals, end with it, and keep each process to one thread."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process().sentinel
+
+    def end_with_parent():
+        multiprocessing.connection.wait([parent])
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def draw_record(
@@ -374,4 +383,4 @@ def save_preview(folder: Path, classes: list[str], simulated: bool) -> None:
 
 
 if __name__ == "__main__":
-    command.run(main)
+    command.run(main, seconds_to_unwind=30)  # there may be 100,000 files to remove

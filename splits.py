@@ -37,6 +37,19 @@ def record_names(names: list[str]) -> np.ndarray | None:
     return None if None in parsed else np.array([record for record, _ in parsed])
 
 
+def split_as(images, options: dict) -> Split:
+    """Part ``images`` (an Images) as the options of train_keras.py say: split, seed, folds and fold."""
+    return split_images(
+        images.names,
+        images.labels,
+        images.classes,
+        options["split"],
+        options["seed"],
+        options["folds"],
+        options["fold"] or 0,
+    )
+
+
 def split_images(
     names: list[str],
     labels: np.ndarray,

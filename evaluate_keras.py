@@ -1,0 +1,166 @@
+"""Score a saved network on a folder of beat images.
+
+    python evaluate_keras.py MODEL.keras --data DIR --output DIR [--all]
+
+On the data that the network was trained with (by config.json beside it) the test part alone is scored, since
+the network has seen the rest; --all scores everything. Classes are matched by name.
+"""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+import command
+import splits
+from command import InputError
+from image_folder import Images, limit_images, read_description
+
+# What evaluating writes: none of it may be there before.
+RESULT_FILES = ("config.json", "metrics.json", "predictions.csv")
+
+
+def main(arguments: list[str]) -> None:
+    """Read the options, find the images to score, score them."""
+    parser = command.Parser(prog="evaluate_keras.py", description=__doc__)
+    parser.add_argument(
+        "model", metavar="MODEL.keras", type=Path, help="a network, such as best.keras of a run"
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", type=Path, required=True, help="images, one sub-folder for each class"
+    )
+    parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the results")
+    parser.add_argument(
+        "--all", action="store_true", help="score all images, also those that the network was trained on"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=command.whole_number(1),
+        default=128,
+        metavar="N",
+        help="images at a time (default 128)",
+    )
+    options = parser.parse_args(arguments)
+    command.check_output(options.output)
+    for name in RESULT_FILES:
+        if (options.output / name).exists():
+            raise InputError(
+                f"--output {options.output} holds results already ({name}); choose another folder"
+            )
+    from model_keras import load_model, read_classes
+
+    images = Images(options.data, read_classes(options.model))
+    config = read_training(options.model)
+    test = find_test_part(images, config)
+    trained_here = test is not None
+    split = None
+    if config is None:
+        print(
+            "No config.json lies beside the network, so whether it was trained on these images is not known."
+        )
+    elif trained_here and options.all:
+        print(
+            f"Scoring all {len(images):,d} images. Training beats are among them: "
+            "this is no score for beats that the network has not seen."
+        )
+    elif trained_here:
+        images, split = test, config["options"]["split"]
+        print(f"The network was trained on this data: scoring its test part, {len(images):,d} images.")
+    images.check()
+    note = command.SIMULATED_NOTICE if read_description(options.data).get("simulated") else None
+    if note:
+        print(note)
+    with command.quiet_import():
+        model, classes = load_model(options.model)
+    started = time.time()
+    probabilities = predict(model, images, options.batch_size)
+    options.output.mkdir(parents=True, exist_ok=True)
+    metrics = write_scores(options.output, images, probabilities, classes, split, note)
+    metrics["training_images_included"] = None if config is None else trained_here and options.all
+    metrics["seconds"] = round(time.time() - started, 1)
+    command.write_json(options.output / "metrics.json", metrics)
+    print(f"Results: {options.output}")
+
+
+def read_training(model: Path) -> dict | None:
+    """Return config.json of the run that the network lies in, or None if there is none beside it."""
+    try:
+        config = json.loads((model.parent / "config.json").read_text())
+        config["options"]["split"], config["data_sha256"]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise InputError(
+            f"{model.parent / 'config.json'} cannot be read ({problem}); mend or remove it"
+        ) from problem
+    return config
+
+
+def find_test_part(images: Images, config: dict | None) -> Images | None:
+    """Return the test part of the run that ``config`` describes, or None if its data is not ``images``."""
+    if config is None or images.classes != config["classes"]:
+        return None
+    options = config["options"]
+    used = limit_images(images, options["limit"], options["seed"]) if options["limit"] else images
+    if used.check() != config["data_sha256"]:
+        return None
+    return used.subset(splits.split_as(used, options).test)
+
+
+def predict(model, images: Images, batch_size: int = 128) -> np.ndarray:
+    """Return the probabilities of each class for each image: float32, shape (images, classes).
+
+    The last batch is filled up, so that the network is compiled for one batch size alone.
+    """
+    from DataGenerator import DataGenerator
+
+    batches = DataGenerator(images, batch_size, shuffle=False, devices=1)
+    probabilities = np.asarray(model.predict(batches, verbose=0))
+    # Only the last batch holds more than its own images, and they stand at its end.
+    return probabilities[: len(images)]
+
+
+def write_scores(
+    folder: Path,
+    images: Images,
+    probabilities: np.ndarray,
+    classes: list[str],
+    split: str | None,
+    note: str | None,
+) -> dict:
+    """Write predictions.csv and the figures of a scored part, print the table, return the metrics.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Exists; its files of these names are replaced.
+    images : Images
+        What was scored, its labels in the order of ``classes``.
+    probabilities : numpy.ndarray, float32, shape (images, classes)
+    split : str or None
+        The protocol, one of splits.SPLITS; None for images that are no part of a split.
+    note : str or None
+        Stands in the figures and the table, such as that the data is simulated.
+    """
+    import scores
+
+    records = splits.record_names(images.names)
+    metrics = scores.score(images.labels, probabilities, classes)
+    metrics["split"] = split
+    metrics["simulated"] = note == command.SIMULATED_NOTICE
+    if split == "ds1-ds2":
+        # Record 202 is of the same patient as 201, which is in DS1.
+        others = records != "202"
+        metrics["without_record_202"] = scores.score(images.labels[others], probabilities[others], classes)
+    with command.whole_file(folder / "predictions.csv") as path:
+        scores.write_predictions(path, images.names, images.labels, probabilities, classes)
+    scores.save_figure(scores.plot_confusion_matrix(metrics, note=note), folder / "confusion_matrix.png")
+    print("\n" + scores.table(metrics))
+    if note:
+        print(note)
+    return metrics
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,241 @@
+#!/usr/bin/env bash
+# The whole job: sets up what is missing, finds or makes the data, trains, scores and plots.
+#
+#   bash run.sh [train_keras.py arguments]
+#
+# Data:   $DATA_DIR, else ../data or ./data if it holds class folders or WFDB records, else simulated records.
+# Output: $OUTPUT_DIR, else ../output where that folder exists, else a new ./output/run-N.
+# On DeepBrainChain that is /dbc/data and /dbc/output, since the code lies in /dbc/code.
+# `bash run.sh setup` only sets up, and prints the Python to use as its last line.
+#
+# This is one file since DBC mends the line ends of its entry file alone.
+set -u
+# Paths in the environment are meant from where the user stands.
+if [ -n "${DATA_DIR:-}" ]; then DATA_DIR=$(realpath -m -- "$DATA_DIR"); fi
+if [ -n "${OUTPUT_DIR:-}" ]; then OUTPUT_DIR=$(realpath -m -- "$OUTPUT_DIR"); fi
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
+export RUN_STARTED="${RUN_STARTED:-$(date +%s)}" # --max-hours counts from here
+export PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+
+main() {
+    if [ "${1:-}" = setup ]; then
+        set_up
+        echo "$python"
+        return
+    fi
+    say "1/4 Packages"
+    set_up
+    check_gpu "$@"
+    # A mistyped option should not cost the time of the stages before training.
+    "$python" - "$@" <<'PYTHON' || exit $?
+import sys
+import train_keras
+if not {"-h", "--help"} & set(sys.argv):
+    train_keras.read_options([*sys.argv[1:], "--data", "x", "--output", "x"])
+else:
+    train_keras.read_options(["--help"])
+PYTHON
+    case " $* " in *" -h "* | *" --help "*) exit 0 ;; esac
+    done_in
+
+    say "2/4 Data"
+    find_data
+    done_in
+
+    say "3/4 Training and scoring"
+    find_output "$@"
+    local arguments=("$@")
+    if ! given --model "$@"; then
+        if $gpu; then arguments+=(--model paper); else
+            arguments+=(--model fast)
+            echo "No GPU, so this trains the small network 'fast'; choose with --model."
+        fi
+    fi
+    if $simulated && ! given --split "$@"; then
+        arguments+=(--split records)
+        echo "Simulated patients are kept apart (--split records): the test part holds other patients."
+    fi
+    run "$python" train_keras.py --data "$images" --output "$output" "${arguments[@]}"
+    done_in
+
+    say "4/4 Plots"
+    for folder in "$output" "$output"/fold-*; do
+        if [ -f "$folder/log.csv" ] && [ -f "$folder/best.keras" ]; then
+            run "$python" plot_logs.py "$folder" --metric accuracy
+        fi
+    done
+    done_in
+    echo
+    echo "To look at, in $output:"
+    for file in metrics.json predictions.csv loss.png accuracy.png confusion_matrix.png log.csv best.keras folds.json; do
+        if [ -f "$output/$file" ]; then echo "  $file"; fi
+    done
+    echo "  $images/preview.png (the beats)"
+    if $simulated; then echo "SIMULATED, not medical data"; fi
+    echo "Whole job: $(($(date +%s) - RUN_STARTED)) s"
+}
+
+say() {
+    stage_started=$(date +%s)
+    echo
+    echo "== $1"
+}
+
+done_in() { echo "-- $(($(date +%s) - stage_started)) s"; }
+
+fail() {
+    echo "error: $*" >&2
+    exit 2
+}
+
+# Whether an option is among the arguments, as `--option value` or `--option=value`.
+given() {
+    local option=$1
+    shift
+    case " $* " in *" $option "* | *" $option="*) return 0 ;; esac
+    return 1
+}
+
+# Run a command so that a signal to this script reaches it, and leave with its status if it fails.
+# bash handles a signal only between commands, or while it waits for a background one.
+child=
+run() {
+    "$@" &
+    child=$!
+    wait "$child"
+    local status=$?
+    child=
+    if [ $status -ne 0 ]; then exit $status; fi
+}
+stop() {
+    trap - TERM INT
+    if [ -n "$child" ]; then
+        kill -TERM "$child" 2>/dev/null
+        # Docker and DBC kill after about ten seconds.
+        for _ in $(seq 60); do
+            kill -0 "$child" 2>/dev/null || break
+            sleep 0.1
+        done
+        kill -KILL "$child" 2>/dev/null
+    fi
+    exit "$1"
+}
+trap 'stop 143' TERM
+trap 'stop 130' INT
+
+# Set $python to one that has the pinned packages: the machine's own (in a container), or that of .venv.
+set_up() {
+    gpu=false
+    if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then gpu=true; fi
+    local found=()
+    for python in "${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
+        if [ -z "$python" ] || ! command -v "$python" >/dev/null 2>&1; then continue; fi
+        found+=("$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)")
+        case "${found[-1]}" in 3.11 | 3.12 | 3.13) break ;; esac
+        python=
+    done
+    if [ ${#found[@]} -eq 0 ]; then
+        fail "Python is not installed; install Python 3.11, 3.12 or 3.13 (Debian: apt-get install python3 python3-venv)"
+    fi
+    if [ -z "$python" ]; then
+        fail "Python ${found[*]} is not supported; install Python 3.11, 3.12 or 3.13, or name one: PYTHON=/path/to/python3.12 bash run.sh"
+    fi
+    if has_packages "$python"; then
+        echo "Python $("$python" -c 'import platform; print(platform.python_version())'), with all packages"
+        return
+    fi
+    local system=$python
+    python=$PWD/.venv/bin/python
+    if [ -x "$python" ] && has_packages "$python"; then
+        echo "Packages are in .venv"
+        return
+    fi
+    if ! "$system" -c 'import venv, ensurepip' 2>/dev/null; then
+        fail "$system has no venv module; install it (Debian: apt-get install python3-venv), or name another Python: PYTHON=/path/to/python3.12 bash run.sh"
+    fi
+    echo "Installing the packages of requirements.txt into .venv (some minutes; $($gpu && echo 'with CUDA, about 5 GB' || echo 'about 2 GB'))"
+    if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)))' 2>/dev/null; then
+        run "$system" -m venv --clear .venv
+    fi
+    local packages=(-r requirements.txt)
+    if $gpu; then packages+=("$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)"); fi
+    local quiet=--quiet
+    if [ -t 1 ]; then quiet=; fi
+    run "$python" -m pip install $quiet "${packages[@]}"
+    has_packages "$python" || fail "the packages of requirements.txt are not all in .venv; remove .venv and run again"
+}
+
+# Whether a Python has every package of requirements.txt in its pinned version.
+has_packages() {
+    "$1" - <<'PYTHON' 2>/dev/null
+import re, sys
+from importlib.metadata import version
+pins = re.findall(r"^([\w-]+)==([\w.]+)", open("requirements.txt").read(), re.M)
+sys.exit(any(version(name) != pinned for name, pinned in pins))
+PYTHON
+}
+
+# A rented GPU that TensorFlow cannot see would cost hours on the CPU.
+check_gpu() {
+    if ! $gpu || given --devices "$@" || [ "${KERAS_BACKEND:-tensorflow}" != tensorflow ]; then return; fi
+    if ! TF_CPP_MIN_LOG_LEVEL=3 "$python" -c 'import sys, tensorflow as tf; sys.exit(not tf.config.list_physical_devices("GPU"))' 2>/dev/null; then
+        if [ "$python" = "$PWD/.venv/bin/python" ]; then
+            echo "Adding CUDA's packages for the GPU"
+            run "$python" -m pip install --quiet "$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)"
+            if TF_CPP_MIN_LOG_LEVEL=3 "$python" -c 'import sys, tensorflow as tf; sys.exit(not tf.config.list_physical_devices("GPU"))' 2>/dev/null; then return; fi
+        fi
+        fail "nvidia-smi shows a GPU, but TensorFlow sees none: its driver may be too old for TensorFlow's CUDA; update it, or train on the CPU with --devices 1"
+    fi
+}
+
+# Set $images to a folder of class folders, and $simulated.
+find_data() {
+    simulated=false
+    local data=
+    if [ -n "${DATA_DIR:-}" ]; then
+        data=$DATA_DIR
+        [ -d "$data" ] || fail "DATA_DIR=$data is no folder; name one with class folders or WFDB records"
+        holds_records "$data" || holds_classes "$data" || fail "DATA_DIR=$data holds neither class folders with images nor WFDB records (.hea)"
+    else
+        for data in ../data data ''; do
+            if [ -n "$data" ] && { holds_records "$data" || holds_classes "$data"; }; then break; fi
+        done
+    fi
+    if [ -z "$data" ]; then
+        simulated=true
+        images=images/simulated
+        echo "No data in ../data or ./data: using simulated records. SIMULATED, not medical data"
+        run "$python" make_dataset.py simulated --output "$images"
+    elif holds_records "$data"; then
+        images=images/records-$(cd "$data" && printf %s "$PWD" | cksum | cut -d ' ' -f 1)
+        echo "Records in $data"
+        run "$python" make_dataset.py "$data" --output "$images"
+    else
+        images=$data
+        echo "Images in $data"
+    fi
+}
+
+holds_records() { [ -n "$(find "$1/" -maxdepth 1 -name '*.hea' -print -quit 2>/dev/null)" ]; }
+holds_classes() { [ -n "$(find "$1/" -mindepth 2 -maxdepth 2 -type f ! -name '.*' ! -path "$1/.*/*" -print -quit 2>/dev/null)" ]; }
+
+# Set $output to the run folder.
+find_output() {
+    if [ -n "${OUTPUT_DIR:-}" ]; then
+        output=$OUTPUT_DIR
+    elif [ -d ../output ]; then
+        output=../output
+    else
+        local number=0 folder
+        for folder in output/run-*; do
+            folder=${folder#output/run-}
+            case "$folder" in *[!0-9]* | '') continue ;; esac
+            if [ "$folder" -gt "$number" ]; then number=$folder; fi
+        done
+        case " $* " in *" --resume "*) [ "$number" -gt 0 ] || number=1 ;; *) number=$((number + 1)) ;; esac
+        output=output/run-$number
+    fi
+    echo "Results go to $output"
+}
+
+main "$@"

@@ -1,0 +1,246 @@
+"""make_dataset.py as users run it, on real records where they are at hand."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from conftest import PROJECT
+from test_beats import COUNTS, DAMAGES, damage, write_record
+
+import beats
+import make_dataset
+
+
+def copy_records(mitdb, folder, *names):
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        for suffix in ("hea", "atr", "dat"):
+            shutil.copy(mitdb / f"{name}.{suffix}", folder)
+    return folder
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.png")}
+
+
+@pytest.fixture(scope="module")
+def few(mitdb, tmp_path_factory, run):
+    """Data set of five records that hold all eight classes, at most 40 beats of each."""
+    folder = tmp_path_factory.mktemp("few") / "data"
+    records = ["100", "107", "109", "118", "207", "232"]
+    result = run("make_dataset.py", mitdb, "--output", folder, "--records", *records, "--limit", 40)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_all_real_records_give_every_beat(mitdb, tmp_path, run):
+    result = run("make_dataset.py", mitdb, "--output", tmp_path / "data")
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    assert "\r" not in result.stdout
+    found = {p.name: sum(1 for _ in p.iterdir()) for p in (tmp_path / "data").iterdir() if p.is_dir()}
+    assert found == COUNTS
+    description = json.loads((tmp_path / "data/dataset.json").read_text())
+    assert description["classes"] == COUNTS
+    assert list(description["classes"]) == list(beats.CLASSES["paper"])
+    assert description["lead"]["114"] == "MLII"
+    assert description["lead"]["102"] == "V5"
+    assert description["simulated"] is False
+    assert len(description["records"]) == 48
+
+
+def test_images_are_what_is_drawn_from_the_record(mitdb, few):
+    record = beats.read_record(mitdb / "207")
+    bounds = beats.windows(record.samples, record.rate, len(record.signal))
+    files = sorted((few / "VFW").iterdir())
+    assert len(files) == 40
+    for file in files[:5]:
+        name, sample = beats.parse_image_name(file.name)
+        assert name == "207"
+        [beat] = np.flatnonzero(record.samples == sample)
+        assert record.symbols[beat] == "!"
+        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        assert image.shape == (128, 128)
+        assert image.dtype == np.uint8
+        assert (image == beats.draw(record.signal[slice(*bounds[beat])])).all()
+
+
+def test_the_limit_is_even_over_records_and_seeded(mitdb, few, tmp_path, run):
+    by_record = {}
+    for file in (few / "NOR").iterdir():
+        record, _ = beats.parse_image_name(file.name)
+        by_record[record] = by_record.get(record, 0) + 1
+    assert sum(by_record.values()) == 40
+    assert max(by_record.values()) - min(by_record.values()) <= 1
+    arguments = [mitdb, "--records", "100", "107", "109", "118", "207", "232", "--limit", 40, "--jobs", 1]
+    run("make_dataset.py", *arguments, "--output", tmp_path / "same")
+    assert contents(tmp_path / "same") == contents(few)
+    run("make_dataset.py", *arguments, "--seed", 1, "--output", tmp_path / "other")
+    assert set(contents(tmp_path / "other")) != set(contents(few))
+
+
+def test_the_preview_shows_each_class(few):
+    picture = cv2.imread(str(few / "preview.png"), cv2.IMREAD_GRAYSCALE)
+    assert picture.shape[0] > 8 * 90
+    rows = np.array_split(picture, 8)
+    assert all((row < 100).sum() > 500 for row in rows)
+
+
+def test_aami_classes(mitdb, tmp_path, run):
+    result = run(
+        "make_dataset.py", mitdb, "--output", tmp_path / "a", "--classes", "aami", "--records", "207", "208"
+    )
+    assert result.returncode == 0, result.stderr
+    found = {p.name: sum(1 for _ in p.iterdir()) for p in (tmp_path / "a").iterdir() if p.is_dir()}
+    # 207: L 1457 R 86 (N), A 107 (S), V 105 E 105 (V), ! left out; 208: N 1586, S 2, V 992, F 373, Q 2.
+    assert found == {"N": 1543 + 1586, "S": 107 + 2, "V": 210 + 992, "F": 373, "Q": 2}
+
+
+def test_format_212_gives_the_same_images(mitdb, tmp_path, run):
+    import wfdb
+
+    real = wfdb.rdrecord(str(mitdb / "207"), physical=False, sampto=60000)
+    marks = wfdb.rdann(str(mitdb / "207"), "atr", sampto=60000)
+    for fmt in ("212", "516"):
+        (tmp_path / fmt).mkdir()
+        wfdb.wrsamp(
+            "207_b",
+            fs=360,
+            units=real.units,
+            sig_name=real.sig_name,
+            d_signal=real.d_signal,
+            fmt=[fmt] * 2,
+            adc_gain=real.adc_gain,
+            baseline=real.baseline,
+            write_dir=str(tmp_path / fmt),
+        )
+        wfdb.wrann("207_b", "atr", marks.sample, symbol=marks.symbol, fs=360, write_dir=str(tmp_path / fmt))
+        assert run("make_dataset.py", tmp_path / fmt, "--output", tmp_path / f"d{fmt}").returncode == 0
+    images = contents(tmp_path / "d212")
+    assert images == contents(tmp_path / "d516")
+    assert any(name.startswith("LBB/207_b_") for name in images)
+
+
+def test_a_second_run_does_nothing_and_other_options_are_refused(mitdb, few, run, refused):
+    records = ["100", "107", "109", "118", "207", "232"]
+    before = {p: p.stat().st_mtime_ns for p in few.rglob("*")}
+    result = run("make_dataset.py", mitdb, "--output", few, "--records", *records, "--limit", 40)
+    assert result.returncode == 0
+    assert "nothing to do" in result.stdout
+    for extra, word in [
+        (["--limit", 41], "--limit"),
+        (["--limit", 40, "--seed", 3], "--seed"),
+        ([], "--limit"),
+    ]:
+        refused(run("make_dataset.py", mitdb, "--output", few, "--records", *records, *extra), word, str(few))
+    refused(run("make_dataset.py", mitdb, "--output", few, "--records", "100", "--limit", 40), "--records")
+    assert {p: p.stat().st_mtime_ns for p in few.rglob("*")} == before
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_broken_records_stop_it_with_one_line_and_nothing_left(mitdb, tmp_path, run, refused, kind):
+    source = copy_records(mitdb, tmp_path / "records", "100")
+    file = damage(source, kind)
+    refused(run("make_dataset.py", source, "--output", tmp_path / "data"), file.name)
+    assert [p.name for p in tmp_path.iterdir()] == ["records"]
+
+
+def test_bad_sources_and_options(mitdb, tmp_path, run, refused):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    out = tmp_path / "data"
+    refused(run("make_dataset.py", tmp_path / "none", "--output", out), "none does not exist")
+    refused(run("make_dataset.py", tmp_path / "empty", "--output", out), "no WFDB records")
+    refused(run("make_dataset.py", tmp_path / "file", "--output", out), "is a file")
+    refused(run("make_dataset.py", mitdb, "--output", out, "--records", "100", "999"), "999")
+    refused(run("make_dataset.py", mitdb, "--output", out, "--lead", "II"), "--lead II", "100")
+    refused(run("make_dataset.py", mitdb, "--output", out, "--lead", "7"), "--lead 7")
+    for bad in ("0", "-3", "many", "1.5"):
+        refused(run("make_dataset.py", mitdb, "--output", out, f"--limit={bad}"), "--limit")
+    refused(run("make_dataset.py", mitdb, "--output", out, "--classes", "icd"), "--classes")
+    refused(run("make_dataset.py", mitdb), "--output")
+    refused(run("make_dataset.py", mitdb, "--output", tmp_path / "file"), "is a file")
+    refused(run("make_dataset.py", mitdb, "--output", tmp_path / "file" / "below"), "is a file")
+    refused(run("make_dataset.py", mitdb, "--output", tmp_path, "--records", "100"), "not empty")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "file"]
+
+
+def test_a_lead_by_name_and_by_index(mitdb, tmp_path, run):
+    run("make_dataset.py", mitdb, "--output", tmp_path / "a", "--records", "114", "--lead", "V5")
+    run("make_dataset.py", mitdb, "--output", tmp_path / "b", "--records", "114", "--lead", "0")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert json.loads((tmp_path / "b/dataset.json").read_text())["lead"] == {"114": "V5"}
+
+
+def test_a_beat_annotated_twice_is_one_image(tmp_path, run):
+    import wfdb
+
+    source = tmp_path / "records"
+    source.mkdir()
+    write_record(source)
+    wfdb.wrann(
+        "made", "atr", np.array([200, 500, 500, 900]), symbol=list("NVVN"), fs=360, write_dir=str(source)
+    )
+    assert run("make_dataset.py", source, "--output", tmp_path / "data").returncode == 0
+    assert sorted(p.name for p in (tmp_path / "data").glob("*/*")) == [
+        "made_200.png",
+        "made_500.png",
+        "made_900.png",
+    ]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_and_leaves_nothing(mitdb, tmp_path, number, status):
+    process = subprocess.Popen(
+        [sys.executable, PROJECT / "make_dataset.py", mitdb, "--output", tmp_path / "data"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(tmp_path.glob(".data.partial-*/NOR/*.png")):
+        time.sleep(0.02)
+        assert process.poll() is None
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == status, errors
+    assert errors == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next(mitdb, tmp_path, run):
+    process = subprocess.Popen(
+        [sys.executable, PROJECT / "make_dataset.py", mitdb, "--output", tmp_path / "data"],
+        stdout=subprocess.PIPE,
+    )
+    while not list(tmp_path.glob(".data.partial-*/NOR/*.png")):
+        time.sleep(0.02)
+        assert process.poll() is None
+    process.kill()
+    process.communicate(timeout=20)  # ends only when the workers, who share the pipe, have ended too
+    assert len(list(tmp_path.iterdir())) == 1
+    assert run("make_dataset.py", mitdb, "--output", tmp_path / "data", "--records", "100").returncode == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_full_disk_is_told_in_one_line(mitdb, tmp_path):
+    limited = f"ulimit -f 1; exec {sys.executable} {PROJECT / 'make_dataset.py'} {mitdb} --output {tmp_path / 'data'}"
+    result = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False, timeout=120)
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("error: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("count", [1, 3, 10, 25])
+def test_sampling_evenly(tmp_path, count):
+    paths = [tmp_path / f"r{i % 4}_{i}.png" for i in range(count)]
+    chosen = make_dataset.sample_evenly(paths, 10)
+    assert len(chosen) == min(count, 10)
+    assert len(set(chosen)) == len(chosen)
+    assert len({beats.parse_image_name(p.name)[0] for p in chosen}) == min(4, count)

@@ -1,0 +1,571 @@
+"""Train a network on a folder of beat images, score it on beats it has not seen, and plot the training.
+
+    python train_keras.py --data DIR --output DIR [--model NAME] [--split beats|records|ds1-ds2]
+
+DIR of --data holds one sub-folder of images for each class (make_dataset.py makes one from ECG records).
+The run folder --output holds, when it ends: best.keras, log.csv, loss.png, metrics.json, predictions.csv,
+confusion_matrix.png and config.json. KERAS_BACKEND=jax trains on JAX's devices, without TensorFlow.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import command
+import splits
+from beats import CLASSES
+from command import InputError
+from image_folder import Images, limit_images, read_description
+from model_keras import MODELS
+
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+# What may differ when a run is resumed: where it happens and for how long, not what is computed.
+FREE_ON_RESUME = ("data", "output", "devices", "max_hours", "resume")
+# The share of all steps in which the learning rate rises to its full value.
+WARM_UP = 0.1
+
+
+@dataclass
+class Data:
+    """The images of a run, checked, with what is known of them.
+
+    ``description`` is dataset.json's content, or {}; ``checksum`` a SHA-256 over all images used.
+    """
+
+    images: Images
+    description: dict
+    checksum: str
+
+    @property
+    def note(self) -> str | None:
+        """What must stand beside every result on this data, if anything."""
+        return command.SIMULATED_NOTICE if self.description.get("simulated") else None
+
+
+def main(arguments: list[str]) -> None:
+    """Check all that the user gave, then train one run, or one for each fold."""
+    started = float(os.environ.get("RUN_STARTED") or time.time())  # run.sh counts its own preparations in
+    options = read_options(arguments)
+    command.check_output(options.output)
+    one_run = options.folds is None or options.fold is not None
+    if one_run and is_finished(options.output, options):
+        print(f"{options.output} holds this run, finished; nothing to do.")
+        return
+    data = load_data(options)
+    folders = [options.output] if one_run else [options.output / f"fold-{i}" for i in range(options.folds)]
+    deadline = started + options.max_hours * 3600 if options.max_hours else None
+    for number, folder in enumerate(folders):
+        if not one_run:
+            options.fold = number
+            print(f"\nFold {number} of {options.folds}, in {folder}", flush=True)
+            if is_finished(folder, options):
+                print("finished before")
+                continue
+            if deadline and time.time() > deadline - 60:
+                print("no time left; go on with --resume")
+                return
+        parts = splits.split_as(data.images, vars(options))
+        train(data, parts, options, folder, deadline)
+    if not one_run:
+        gather_folds(options.output, folders)
+
+
+def read_options(arguments: list[str]) -> argparse.Namespace:
+    """Return the command line's options; those that follow from the network are filled in."""
+    parser = command.Parser(prog="train_keras.py", description=__doc__)
+    add = parser.add_argument
+    at_least_one = command.whole_number(1)
+    add("--data", metavar="DIR", type=Path, required=True, help="images, one sub-folder for each class")
+    add("--output", metavar="DIR", type=Path, required=True, help="the run folder to make")
+    add("--model", default="fast", metavar="NAME", help=f"one of {', '.join(MODELS)} (default fast)")
+    add(
+        "--epochs",
+        type=at_least_one,
+        metavar="N",
+        help="rounds over the training images (default by network)",
+    )
+    add("--batch-size", type=at_least_one, metavar="N", help="images a step, over all devices (default 128)")
+    add(
+        "--learning-rate",
+        type=command.positive_number,
+        metavar="X",
+        help="its peak: it rises over the first tenth of the steps and falls along a cosine (default by network)",
+    )
+    add(
+        "--augment",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="train on the whole image or one of nine crops, drawn at random (default no)",
+    )
+    add(
+        "--augment-classes",
+        choices=["all", "arrhythmias"],
+        default="all",
+        help="arrhythmias: normal beats stay whole, as in the paper (default all)",
+    )
+    add(
+        "--split",
+        choices=splits.SPLITS,
+        default="beats",
+        help="beats: 80/10/10 as the paper; records: patients kept apart; ds1-ds2: the field's list (default beats)",
+    )
+    add("--folds", type=command.whole_number(2), metavar="K", help="cross-validation with K folds")
+    add("--fold", type=command.whole_number(0), metavar="I", help="only fold I of --folds, from 0")
+    add("--precision", choices=PRECISIONS, default="auto", help="auto: by what the device can do (default)")
+    add(
+        "--devices",
+        type=at_least_one,
+        metavar="N",
+        help="GPUs, or logical CPU devices (default all GPUs, or 1)",
+    )
+    add("--limit", type=at_least_one, metavar="N", help="at most N images of each class (default all)")
+    add(
+        "--max-hours",
+        type=command.positive_number,
+        metavar="X",
+        help="save, score and return before X hours since the start (default no limit)",
+    )
+    add(
+        "--seed",
+        type=command.whole_number(0),
+        default=0,
+        metavar="N",
+        help="of everything random (default 0)",
+    )
+    add("--resume", action="store_true", help="go on with the run that --output holds, if any")
+    options = parser.parse_args(arguments)
+    if options.model not in MODELS:
+        parser.error(f"--model {options.model}: no such network; choose from {', '.join(MODELS)}")
+    if options.seed >= 2**32:
+        parser.error(f"--seed {options.seed} is too large: it must be below 2**32")
+    if options.fold is not None and options.folds is None:
+        parser.error("--fold needs --folds: the number of folds")
+    if options.fold is not None and options.fold >= options.folds:
+        parser.error(
+            f"--fold {options.fold} is out of range: {options.folds} folds are numbered 0 to {options.folds - 1}"
+        )
+    recipe = MODELS[options.model]
+    options.epochs = options.epochs or recipe.epochs
+    options.batch_size = options.batch_size or recipe.batch_size
+    options.learning_rate = options.learning_rate or recipe.learning_rate
+    return options
+
+
+def used_options(options: argparse.Namespace) -> dict:
+    """Return the options as config.json keeps them."""
+    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+
+
+def is_finished(folder: Path, options: argparse.Namespace) -> bool:
+    """Return whether ``folder`` holds the finished run of these options.
+
+    Raises InputError if it holds a run that may not be gone on with.
+    """
+    config = read_config(folder)
+    if config is None:
+        if options.resume or not any((folder / name).exists() for name in ("log.csv", "best.keras")):
+            return False
+        raise InputError(f"--output {folder} holds a run; choose another folder, or go on with --resume")
+    if not options.resume:
+        raise InputError(f"--output {folder} holds a run; choose another folder, or go on with --resume")
+    before, now = config["options"], used_options(options)
+    different = [name for name in now if name not in FREE_ON_RESUME and before.get(name) != now[name]]
+    if different:
+        words = ", ".join(
+            f"--{name.replace('_', '-')} (then {before.get(name)}, now {now[name]})" for name in different
+        )
+        raise InputError(
+            f"--resume: the run in {folder} had other options: {words}; give the same, or choose another --output"
+        )
+    return bool(config.get("finished"))
+
+
+def read_config(folder: Path) -> dict | None:
+    """Return config.json of a run folder, or None where there is none."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text())
+        config["options"].items()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise InputError(f"{path} cannot be read ({problem}); choose another --output") from problem
+    return config
+
+
+def load_data(options: argparse.Namespace) -> Data:
+    """Find, limit and check the images, and keep them in memory while they fit."""
+    started = time.time()
+    images = Images(options.data)
+    description = read_description(options.data)
+    if options.limit:
+        images = limit_images(images, options.limit, options.seed)
+    if options.augment and options.augment_classes == "arrhythmias" and not normal_classes(images.classes):
+        raise InputError("--augment-classes arrhythmias: --data has no class NOR or N; use all")
+    # A split that cannot be made is told before all images are read.
+    splits.split_as(images, vars(options))
+    checksum = images.check()
+    data = Data(images, description, checksum)
+    print(
+        f"{len(images):,d} images of {len(images.classes)} classes in {options.data} "
+        f"({'kept in memory' if images.in_memory else 'read as needed'}, {time.time() - started:.1f} s)"
+    )
+    if data.note:
+        print(data.note, flush=True)
+    return data
+
+
+def normal_classes(classes: list[str]) -> list[str]:
+    """Return the class of normal beats, which the paper does not augment: NOR or AAMI's N, if it is there."""
+    return [name for name in classes if name in (next(iter(scheme)) for scheme in CLASSES.values())]
+
+
+def train(
+    data: Data, parts: splits.Split, options: argparse.Namespace, folder: Path, deadline: float | None = None
+) -> dict:
+    """Train, score and plot one run.
+
+    Parameters
+    ----------
+    data : Data
+    parts : splits.Split
+        Which images train, validate and test.
+    options : argparse.Namespace
+        As :func:`read_options` returns them.
+    folder : pathlib.Path
+        The run folder; a run that it holds is gone on with.
+    deadline : float, optional
+        ``time.time()`` before which the run ends, with the best network it has by then.
+
+    Returns
+    -------
+    dict
+        metrics.json's content.
+    """
+    run_started = time.time()
+    config = read_config(folder)
+    if config is not None and config["data_sha256"] != data.checksum:
+        raise InputError(
+            f"--resume: --data {options.data} is not what the run in {folder} was trained on (another checksum); "
+            "give the same images, or choose another --output"
+        )
+    with command.quiet_import():
+        import keras  # noqa: F401
+
+        import run_folder
+        from DataGenerator import DataGenerator
+
+        devices, scope = choose_devices(options.devices)
+    precision = choose_precision(options.precision, devices)
+    images = data.images
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in folder.glob(".*.partial-*"):  # left by a kill while a file was written
+        stale.unlink(missing_ok=True)
+    command.write_json(folder / "config.json", describe_run(data, parts, options, devices, precision, config))
+    describe_split(images, parts)
+
+    training = DataGenerator(
+        images.subset(parts.training),
+        options.batch_size,
+        augment=options.augment,
+        augment_classes=None
+        if options.augment_classes == "all"
+        else [name for name in images.classes if name not in normal_classes(images.classes)],
+        seed=options.seed,
+        devices=len(devices),
+        workers=1 if images.in_memory and not is_gpu(devices) else min(8, os.cpu_count() or 1),
+    )
+    validation = DataGenerator(
+        images.subset(parts.validation), options.batch_size, shuffle=False, devices=len(devices)
+    )
+    with scope():
+        model, schedule = build(options, precision, len(images.classes), len(training))
+    print(
+        f"{options.model}: {model.count_params():,d} parameters, {precision}, on {', '.join(devices)}",
+        flush=True,
+    )
+    recorder = run_folder.Recorder(
+        folder,
+        images.classes,
+        training,
+        schedule,
+        options.epochs,
+        {"validation": len(parts.validation), "test": len(parts.test)},
+        deadline,
+        data.note,
+    )
+    with scope():
+        first = recorder.restore(model)
+    if first:
+        print(f"going on after epoch {first}")
+    stopped = False
+    try:
+        if first < options.epochs:
+            model.fit(
+                training,
+                validation_data=validation,
+                epochs=options.epochs,
+                initial_epoch=first,
+                shuffle=False,  # the generator shuffles, by its own seed
+                verbose=0,
+                callbacks=[recorder],
+            )
+    except run_folder.TimeIsUp:
+        stopped = True
+        print(f"stopping before --max-hours {options.max_hours:g}: {len(recorder.rows)} whole epochs done")
+        if not recorder.rows:
+            from model_keras import save_model
+
+            print("no epoch has ended; scoring the network as it is")
+            save_model(model, folder / "best.keras", images.classes)
+    del model
+    release_devices()
+
+    metrics = score_run(data, parts.test, options, folder)
+    metrics.update(
+        model=options.model,
+        epochs=len(recorder.rows),
+        best_epoch=min(recorder.rows, key=lambda row: row["val_loss"])["epoch"] if recorder.rows else None,
+        stopped_early=stopped,
+        seconds=round(sum(row["seconds"] for row in recorder.rows) + time.time() - run_started, 1)
+        if first
+        else round(time.time() - run_started, 1),
+    )
+    command.write_json(folder / "metrics.json", metrics)
+    if not stopped:
+        config = read_config(folder)
+        command.write_json(folder / "config.json", config | {"finished": True})
+        (folder / run_folder.STATE_FILE).unlink(missing_ok=True)
+    return metrics
+
+
+def build(options: argparse.Namespace, precision: str, classes: int, steps: int):
+    """Return the compiled network and its learning rate schedule; ``steps`` is the batches of an epoch."""
+    import keras
+
+    from model_keras import build_model
+
+    keras.config.set_dtype_policy(precision)
+    recipe = MODELS[options.model]
+    model = build_model(options.model, classes, seed=options.seed)
+    total = steps * options.epochs
+    warm_up = max(1, round(WARM_UP * total))
+    # The rate ends near zero: at a constant one the validation loss jumps from epoch to epoch.
+    schedule = keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=options.learning_rate / 100,
+        warmup_target=options.learning_rate,
+        warmup_steps=warm_up,
+        decay_steps=max(1, total - warm_up),
+    )
+    if recipe.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
+    else:
+        optimizer = keras.optimizers.Adam(schedule)
+    model.compile(
+        optimizer,
+        # Summed over the batch and divided by its size, images of weight 0 included.
+        loss=keras.losses.SparseCategoricalCrossentropy(),
+        # Means over the real images alone, whatever a batch was filled up with.
+        weighted_metrics=[
+            keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy"),
+            keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
+        ],
+        # JAX compiles always. For TensorFlow, XLA does not help on a CPU, and on a rented GPU it fails
+        # where CUDA's libdevice is not found.
+        jit_compile="auto" if keras.backend.backend() == "jax" else False,
+    )
+    return model, schedule
+
+
+def choose_devices(wanted: int | None):
+    """Return the names of the devices to train on, and a function that gives their strategy's scope.
+
+    All GPUs, or one CPU, unless ``wanted`` says how many; CPU devices are then logical ones.
+    """
+    import contextlib
+
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if wanted and wanted > 1:
+            with contextlib.suppress(RuntimeError):  # JAX is already running: then it has the devices it has
+                jax.config.update("jax_num_cpu_devices", wanted)
+        devices = jax.devices()
+        gpus = [device for device in devices if device.platform == "gpu"]
+        chosen = _first_devices(gpus or devices[: wanted or 1], wanted, bool(gpus))
+        if len(chosen) > 1:
+            keras.distribution.set_distribution(
+                keras.distribution.DataParallel(devices=[f"{d.platform}:{d.id}" for d in chosen])
+            )
+        return [f"{d.device_kind} {d.platform}:{d.id}" for d in chosen], contextlib.nullcontext
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(f"KERAS_BACKEND={keras.backend.backend()} is not supported; use tensorflow or jax")
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        for gpu in gpus:
+            with contextlib.suppress(RuntimeError):  # already in use
+                tf.config.experimental.set_memory_growth(gpu, True)
+        names = [
+            f"{tf.config.experimental.get_device_details(g).get('device_name', 'GPU')} GPU:{i}"
+            for i, g in enumerate(gpus)
+        ]
+        chosen = _first_devices(names, wanted, True)
+        addresses = [f"GPU:{i}" for i in range(len(chosen))]
+    else:
+        if wanted and wanted > 1:
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            with contextlib.suppress(RuntimeError):  # already in use: then it has the devices it has
+                tf.config.set_logical_device_configuration(
+                    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(wanted)]
+                )
+        addresses = [f"CPU:{i}" for i in range(len(tf.config.list_logical_devices("CPU")))]
+        chosen = addresses = _first_devices(addresses[: wanted or 1], wanted, False)
+    if len(addresses) == 1:
+        return chosen, contextlib.nullcontext
+    return chosen, tf.distribute.MirroredStrategy(addresses).scope
+
+
+def _first_devices(available: list, wanted: int | None, gpu: bool) -> list:
+    """Return the first ``wanted`` devices (None is all). Raises InputError if there are fewer."""
+    if wanted and wanted > len(available):
+        kind = "GPU(s)" if gpu else "CPU device(s)"
+        raise InputError(
+            f"--devices {wanted}: this machine has {len(available)} {kind}; give at most that many"
+        )
+    return available[:wanted]
+
+
+def release_devices() -> None:
+    """Let go of the training's memory and devices, for scoring on one device."""
+    import keras
+
+    keras.config.set_dtype_policy("float32")
+    if keras.backend.backend() == "jax":
+        keras.distribution.set_distribution(None)
+    keras.backend.clear_session()
+
+
+def is_gpu(devices: list[str]) -> bool:
+    """Return whether the names that choose_devices gave are of GPUs."""
+    return any("gpu" in name.lower() for name in devices)
+
+
+def choose_precision(wanted: str, devices: list[str]) -> str:
+    """Return the dtype policy: ``wanted``, or for ``auto`` the fastest that the devices are made for.
+
+    bfloat16 needs NVIDIA's compute capability 8.0 (Ampere), fast float16 7.0 (Volta).
+    """
+    if wanted != "auto":
+        return wanted
+    if not is_gpu(devices):
+        return "float32"
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        capability = min(float(getattr(d, "compute_capability", 0) or 0) for d in jax.devices("gpu"))
+    else:
+        import tensorflow as tf
+
+        details = [
+            tf.config.experimental.get_device_details(g) for g in tf.config.list_physical_devices("GPU")
+        ]
+        capability = min(float("{}.{}".format(*d.get("compute_capability", (0, 0)))) for d in details)
+    return "mixed_bfloat16" if capability >= 8 else "mixed_float16" if capability >= 7 else "float32"
+
+
+def describe_run(
+    data: Data,
+    parts: splits.Split,
+    options: argparse.Namespace,
+    devices: list[str],
+    precision: str,
+    before: dict | None,
+) -> dict:
+    """Return config.json's content: all that is needed to run this again."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import keras
+
+    versions = {"project": command.VERSION, "python": platform.python_version()}
+    for package in ("tensorflow", "jax", "keras", "numpy", "opencv-python-headless", "scikit-learn"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = None
+    names = data.images.names
+    records = {}
+    for part in splits.PARTS:
+        found = splits.record_names([names[i] for i in getattr(parts, part)])
+        records[f"{part}_records"] = None if found is None else sorted(set(found.tolist()))
+    return {
+        "options": used_options(options),
+        "finished": False,
+        "command": " ".join(["python", *sys.argv]),
+        "backend": keras.backend.backend(),
+        "devices": devices,
+        "precision": precision,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "versions": versions,
+        "started": (before or {}).get("started", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
+        "resumed": (before or {}).get("resumed", 0) + (before is not None),
+        "data_sha256": data.checksum,
+        "simulated": bool(data.description.get("simulated")),
+        "classes": data.images.classes,
+        "images": {part: len(getattr(parts, part)) for part in splits.PARTS},
+        **records,
+    }
+
+
+def describe_split(images: Images, parts: splits.Split) -> None:
+    """Print the sizes of the parts, and which classes one of them lacks."""
+    sizes = ", ".join(f"{part} {len(getattr(parts, part)):,d}" for part in splits.PARTS)
+    print(f"Images: {sizes}")
+    for part in splits.PARTS:
+        present = np.unique(images.labels[getattr(parts, part)])
+        absent = [name for i, name in enumerate(images.classes) if i not in present]
+        if absent:
+            print(f"The {part} part has no {', '.join(absent)}: too few patients have such beats.")
+
+
+def score_run(data: Data, test: np.ndarray, options: argparse.Namespace, folder: Path) -> dict:
+    """Score best.keras on the test part; write predictions and figures, print the table."""
+    from evaluate_keras import predict, write_scores
+    from model_keras import load_model
+
+    model, classes = load_model(folder / "best.keras")
+    images = data.images.subset(test)
+    started = time.time()
+    probabilities = predict(model, images, options.batch_size)
+    print(f"Scored {len(images):,d} test images in {time.time() - started:.1f} s")
+    return write_scores(folder, images, probabilities, classes, options.split, data.note)
+
+
+def gather_folds(output: Path, folders: list[Path]) -> None:
+    """Write folds.json: mean and standard deviation of every metric over the folds."""
+    every = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
+    summary = {"folds": len(every)}
+    for name in ("accuracy", "sensitivity", "specificity", "ppv", "f1", "auc"):
+        values = np.array([metrics[name] for metrics in every], float)
+        summary[name] = {"mean": float(values.mean()), "standard_deviation": float(values.std(ddof=1))}
+    command.write_json(output / "folds.json", summary)
+    print(f"\nMean and standard deviation over {len(every)} folds ({output / 'folds.json'})")
+    for name, value in summary.items():
+        if isinstance(value, dict):
+            print(f"  {name:12} {value['mean']:8.2%} ± {value['standard_deviation']:.2%}")
+
+
+if __name__ == "__main__":
+    command.run(main)
