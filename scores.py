@@ -80,14 +80,13 @@ def score(true: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> di
         values = {key: None if value is None else float(value) for key, value in values.items()}
         per_class[name] = values | {"support": int(actual.sum())}
 
-    # scikit-learn refuses no beats at all, which the rest of DS2 without record 202 may be.
+    # No beats at all is what the rest of DS2 without record 202 may be.
     metrics = {"accuracy": float(sk.accuracy_score(true, predicted)) if len(true) else None}
     for key in METRICS:
         defined = [values[key] for values in per_class.values() if values[key] is not None]
         metrics[key] = float(np.mean(defined)) if defined else None
-    confusion = np.zeros((len(classes),) * 2, int)
-    if len(true):
-        confusion = sk.confusion_matrix(true, predicted, labels=np.arange(len(classes)))
+    size = len(classes)
+    confusion = np.bincount(true * size + predicted, minlength=size * size).reshape(size, size)
     return metrics | {
         "per_class": per_class,
         "confusion_matrix": confusion.tolist(),
@@ -167,13 +166,14 @@ def intervals(
         name: {key: _percentiles(samples[key][:, i]) if holders[i] > 1 else None for key in METRICS}
         for i, name in enumerate(classes)
     }
-    few = {0: "no test beats", 1: f"all beats are in one of the {resampled}"}
-    if groups is None:
-        few[1] = "only one beat"
+    missing = {}
     if units < 2:
-        result["missing"] = {"all": f"fewer than two {resampled}: there is nothing to resample"}
+        missing["all"] = f"fewer than two {resampled}: there is nothing to resample"
     else:
-        result["missing"] = {name: few[n] for name, n in zip(classes, holders, strict=True) if n in few}
+        for name, number in zip(classes, holders, strict=True):
+            if number < 2:
+                missing[name] = f"only one of the {resampled} holds it" if number else "no beats"
+    result["missing"] = missing
     return result
 
 
@@ -316,6 +316,7 @@ def table(metrics: dict, intervals: dict | None = None) -> str:
 
     ``metrics`` is what :func:`score` returns; with ``intervals``, those of the overall scores stand there too.
     """
+    names = [_short(name) for name in metrics["classes"]]
     present = sum(values["support"] > 0 for values in metrics["per_class"].values())
     lines = []
     for key in ("accuracy", *METRICS):
@@ -326,11 +327,10 @@ def table(metrics: dict, intervals: dict | None = None) -> str:
         if key == "accuracy":
             line += f"   of {metrics['test_images']:,d} beats"
         if key == "sensitivity":
-            line += f"   mean of {present} classes, as below"
+            line += f"   mean of {present} of {len(names)} classes, as below"
         lines.append(line)
     if intervals:
         lines.append(_interval_words(intervals))
-    names = [_short(name) for name in metrics["classes"]]
     name_width = max(5, *map(len, names))
     widths = [max(len(TITLES[key]) + 1, 10) for key in METRICS]
     header = "".join(f"{TITLES[key]:>{width}}" for key, width in zip(METRICS, widths, strict=True))
@@ -363,16 +363,14 @@ def _rounded(value: float, digits: int, top: float = 1) -> str:
 
 def _short(name: str) -> str:
     """Return a class's name in at most LONGEST_NAME characters (other people's folders have long names)."""
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 2] + ".."
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 8] + ".." + name[-6:]
 
 
 def _interval_words(intervals: dict) -> str:
     """Say what kind of intervals these are."""
     if intervals["units"] < 2:
         return f"no intervals: fewer than two {intervals['resampled']}"
-    return (
-        f"{intervals['level']:.0%} bootstrap intervals over {intervals['units']:,d} {intervals['resampled']}"
-    )
+    return f"{100 * intervals['level']:.0f} % bootstrap intervals over {intervals['units']:,d} {intervals['resampled']}"
 
 
 # -- figures -----------------------------------------------------------------------------------------------
@@ -408,11 +406,13 @@ def plot_confusion_matrix(metrics: dict, note: str | None = None):
     support = counts.sum(axis=1)
     shares = counts / np.maximum(support, 1)[:, None]
     names = [_printable(name) for name in metrics["classes"]]
-    figure = _new_figure(2.4 + 0.62 * size, 1.9 + 0.5 * size)
+    figure = _new_figure(2.4 + 0.62 * max(size, 3), 1.9 + 0.5 * max(size, 3))
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), aspect="auto")
+    # The luminance of WCAG 2: below 0.179 white has the higher contrast on a colour, above it black.
     colours = image.cmap(image.norm(shares))[..., :3]
-    lightness = colours @ (0.299, 0.587, 0.114)
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    dark = linear @ (0.2126, 0.7152, 0.0722) < 0.179
     for row in range(size):
         if not support[row]:
             axes.add_patch(
@@ -424,7 +424,7 @@ def plot_confusion_matrix(metrics: dict, note: str | None = None):
             axes.text(
                 (size - 1) / 2,
                 row,
-                "no test beats",
+                "no beats",
                 ha="center",
                 va="center",
                 fontsize=8,
@@ -433,9 +433,9 @@ def plot_confusion_matrix(metrics: dict, note: str | None = None):
             )
             continue
         for column in range(size):
-            text, colour = "0", "0.5"
+            text, colour = "0", "0.4"
             if counts[row, column]:
-                colour = "white" if lightness[row, column] < 0.55 else "black"
+                colour = "white" if dark[row, column] else "black"
                 text = f"{counts[row, column]:,d}\n{_rounded(100 * shares[row, column], 1, 100)} %"
             axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=7, linespacing=1.25)
     ends = np.arange(size + 1) - 0.5
@@ -448,7 +448,7 @@ def plot_confusion_matrix(metrics: dict, note: str | None = None):
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("Predicted class")
-    axes.set_ylabel("True class (test beats)")
+    axes.set_ylabel("True class (beats)")
     bar = figure.colorbar(image, ax=axes, ticks=[0, 0.01, 0.05, 0.1, 0.25, 0.5, 1], fraction=0.05, pad=0.02)
     bar.ax.set_yticklabels(["0", "1", "5", "10", "25", "50", "100"], fontsize=7)
     bar.set_label("Percent of the true class's beats", fontsize=8)
@@ -479,7 +479,7 @@ def plot_curves(true: np.ndarray, probabilities: np.ndarray, classes: list[str],
         }
         words = _printable(name)
         if not actual.any():
-            key.append(Line2D([], [], linestyle="", label=f"{words}: no test beats"))
+            key.append(Line2D([], [], linestyle="", label=f"{words}: no beats"))
             continue
         precision, recall, _ = sk.precision_recall_curve(actual, values, drop_intermediate=True)
         words += f": average precision {_rounded(sk.average_precision_score(actual, values), 4)}"
@@ -503,7 +503,7 @@ def plot_curves(true: np.ndarray, probabilities: np.ndarray, classes: list[str],
         bends = [
             np.min(np.maximum(x if panel == 0 else 1 - x, 1 - y)) for at, x, y, _ in curves if at == panel
         ]
-        corner = float(np.clip(3 * np.median(bends), 0.01, 1)) if bends else 1.0
+        corner = float(np.clip(3 * np.median(bends), 0.01, 0.5)) if bends else 0.5
         for axes, side in ((whole[panel], 1.0), (zoomed[panel], corner)):
             margin = 0.03 * side
             axes.set_xlim(*((-margin, side) if panel == 0 else (1 - side, 1 + margin)))
@@ -535,6 +535,8 @@ def plot_per_class(metrics: dict, intervals: dict | None = None, note: str | Non
     -------
     matplotlib.figure.Figure
     """
+    from matplotlib.ticker import PercentFormatter
+
     rows = [(name, metrics["per_class"][name]) for name in metrics["classes"]]
     bars = [(intervals or {}).get("per_class", {}).get(name, {}) for name, _ in rows]
     labels = [f"{_printable(name)} ({values['support']:,d})" for name, values in rows]
@@ -544,7 +546,7 @@ def plot_per_class(metrics: dict, intervals: dict | None = None, note: str | Non
     figure = _new_figure(8.2, 1.5 + 0.3 * len(rows))
     panels = figure.subplots(1, 4, sharex=True, sharey=True)
     drawn = []
-    for axes, key, colour in zip(panels, METRICS[:4], COLOURS, strict=False):
+    for axes, key in zip(panels, METRICS[:4], strict=True):
         axes.axhline(len(rows) - 1.5, color="0.6", linewidth=0.8)
         for place, ((_, values), bar) in enumerate(zip(rows, bars, strict=True)):
             value, ends = values[key], bar.get(key)
@@ -555,19 +557,24 @@ def plot_per_class(metrics: dict, intervals: dict | None = None, note: str | Non
             drawn.append(value)
             if ends:
                 drawn += ends
-                axes.plot(ends, [place, place], color=colour, alpha=0.45, linewidth=4, solid_capstyle="butt")
-            axes.plot(value, place, "D" if values is metrics else "o", color=colour, markersize=5, zorder=3)
+                axes.plot(
+                    ends, [place, place], color=COLOURS[0], alpha=0.4, linewidth=4, solid_capstyle="butt"
+                )
+            axes.plot(
+                value, place, "D" if values is metrics else "o", color=COLOURS[0], markersize=4.5, zorder=3
+            )
         axes.set_title(TITLES[key][0].upper() + TITLES[key][1:], fontsize=9)
         _clean(axes)
-    lowest = min(drawn, default=0)
-    margin = 0.06 * max(1 - lowest, 0.002)
+    lowest = min([0.99, *drawn])
+    margin = 0.06 * (1 - lowest)
     panels[0].set_xlim(lowest - margin, 1 + margin)
     panels[0].set_ylim(len(rows) - 0.5, -0.5)
     panels[0].set_yticks(range(len(rows)), labels)
-    panels[0].set_ylabel("Class (test beats)", fontsize=9)
+    panels[0].set_ylabel("Class (beats)", fontsize=9)
     for axes in panels:
         axes.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
-    figure.supxlabel(f"Share; bars: {_interval_words(intervals)}" if intervals else "Share", fontsize=8)
+        axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=None))
+    figure.supxlabel(f"Percent; {_interval_words(intervals)}" if intervals else "Percent", fontsize=8)
     accuracy = _value(metrics["accuracy"], "accuracy")
     _set_title(figure, f"Accuracy {accuracy} of {metrics['test_images']:,d} beats", note)
     return figure

@@ -146,7 +146,7 @@ def write_record(folder, name="made", rate=360, fmt="212", gap=False):
 @pytest.mark.parametrize("fmt", ["212", "16", "516"])
 @pytest.mark.parametrize("rate", [128, 360])
 def test_formats_and_rates(tmp_path, fmt, rate):
-    signal, samples = write_record(tmp_path, rate=rate, fmt=fmt)
+    signal, _ = write_record(tmp_path, rate=rate, fmt=fmt)
     record = beats.read_record(tmp_path / "made")
     assert record.rate == rate
     assert np.allclose(record.signal, (signal[:, 0] - 1024) / 200)
