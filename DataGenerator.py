@@ -44,7 +44,7 @@ def crop(image: np.ndarray, position: int, out: np.ndarray | None = None) -> np.
         If the position is not one of the nine.
     """
     if not 0 <= position < len(CROP_OFFSETS):
-        raise ValueError(f"crop position {position} is not one of 0..{len(CROP_OFFSETS) - 1}")
+        raise ValueError(f"crop position {position} is not one of the nine, 0 to {len(CROP_OFFSETS) - 1}")
     x, y = CROP_OFFSETS[position]
     part = image[y : y + CROP_SIZE, x : x + CROP_SIZE]
     resized = cv2.resize(part, (IMAGE_SIZE, IMAGE_SIZE), dst=out, interpolation=cv2.INTER_LINEAR)

@@ -127,12 +127,17 @@ trap 'stop 130' INT
 set_up() {
     gpu=false
     if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then gpu=true; fi
-    local found=()
-    for python in "${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
-        if [ -z "$python" ] || ! command -v "$python" >/dev/null 2>&1; then continue; fi
-        found+=("$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)")
-        case "${found[-1]}" in 3.11 | 3.12 | 3.13) break ;; esac
-        python=
+    local found=() candidate
+    python=
+    for candidate in "${PYTHON:-}" python3 python3.13 python3.12 python3.11; do
+        if [ -z "$candidate" ] || ! command -v "$candidate" >/dev/null 2>&1; then continue; fi
+        found+=("$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)")
+        case "${found[-1]}" in
+            3.11 | 3.12 | 3.13)
+                python=$candidate
+                break
+                ;;
+        esac
     done
     if [ ${#found[@]} -eq 0 ]; then
         fail "Python is not installed; install Python 3.11, 3.12 or 3.13 (Debian: apt-get install python3 python3-venv)"

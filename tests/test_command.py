@@ -1,0 +1,117 @@
+"""What every command does alike."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import PROJECT
+
+import command
+
+SCRIPTS = ["make_dataset.py", "train_keras.py", "evaluate_keras.py", "plot_logs.py", "model_keras.py"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_is_quick_and_says_what_the_command_does(run, script):
+    import time
+
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        result = run(script, "--help")
+        seconds.append(time.perf_counter() - started)
+    assert result.returncode == 0
+    assert result.stdout.startswith("usage: " + script)
+    assert result.stderr == ""
+    assert min(seconds) < 1.0
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_unknown_options_are_refused(run, refused, script):
+    refused(run(script, "--no-such-option"))
+
+
+def test_a_file_is_whole_or_not_there(tmp_path):
+    path = tmp_path / "a.txt"
+    with command.whole_file(path) as unfinished:
+        unfinished.write_text("one")
+        assert not path.exists()
+        assert unfinished.suffix == ".txt"
+    with pytest.raises(RuntimeError), command.whole_file(path) as unfinished:
+        unfinished.write_text("two")
+        raise RuntimeError
+    assert path.read_text() == "one"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_is_whole_or_not_there(tmp_path):
+    with command.whole_folder(tmp_path / "x" / "a") as unfinished:
+        (unfinished / "file").write_text("one")
+    with pytest.raises(RuntimeError), command.whole_folder(tmp_path / "x" / "b") as unfinished:
+        (unfinished / "file").write_text("one")
+        raise RuntimeError
+    assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["x", "x/a", "x/a/file"]
+
+
+DRIVER = """
+import ctypes, sys, time
+import command
+def main(arguments):
+    print("ready", flush=True)
+    if "native" in arguments:  # holds the main thread in native code, as a training step does
+        ctypes.CDLL(None).sleep(60)
+        ctypes.CDLL(None).sleep(60)
+    if "error" in arguments:
+        raise command.InputError("first line\\nsecond line")
+    if "full" in arguments:
+        raise OSError(28, "No space left on device", "a/file")
+    time.sleep(60)
+command.run(main)
+"""
+
+
+def drive(*arguments):
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, *arguments],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("where", ["python", "native"])
+@pytest.mark.parametrize(("number", "status"), [(2, 130), (15, 143)])
+def test_signals_end_a_command_soon_even_in_native_code(where, number, status):
+    import time
+
+    process = drive(where)
+    assert process.stdout.readline() == "ready\n"
+    started = time.perf_counter()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert errors == ""
+    assert time.perf_counter() - started < 6
+
+
+def test_errors_are_one_line():
+    process = drive("error")
+    assert process.communicate(timeout=30)[1] == "error: first line second line\n"
+    assert process.returncode == 2
+    process = drive("full")
+    errors = process.communicate(timeout=30)[1]
+    assert errors.startswith("error: no space left on the disk")
+    assert "a/file" in errors
+    assert errors.count("\n") == 1
+    assert process.returncode == 1
+
+
+@pytest.mark.parametrize("version", [(3, 10), (3, 14), (2, 7)])
+def test_other_pythons_are_refused_in_one_line(monkeypatch, capsys, version):
+    monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
+    with pytest.raises(SystemExit) as ended:
+        command.check_python()
+    assert ended.value.code == 2
+    assert "use Python 3.11, 3.12 or 3.13" in capsys.readouterr().err
