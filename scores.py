@@ -96,8 +96,8 @@ def score(true: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> di
 
 
 def _checked(true, probabilities, classes) -> tuple[np.ndarray, np.ndarray]:
-    """Return both as arrays, after checking that they belong together."""
-    true, probabilities = np.asarray(true, np.int64), np.asarray(probabilities)
+    """Return both as arrays (int64, float32), after checking that they belong together."""
+    true, probabilities = np.asarray(true, np.int64), np.asarray(probabilities, np.float32)
     if probabilities.shape != (len(true), len(classes)):
         raise ValueError(
             f"probabilities of shape {probabilities.shape} for {len(true)} beats and {len(classes)} classes"
@@ -255,7 +255,7 @@ def write_predictions(
     """
     true, probabilities = _checked(true, probabilities, classes)
     predicted = probabilities.argmax(axis=1)
-    digits = probabilities.astype(np.float32).astype(str)
+    digits = probabilities.astype(str)
     with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["file", "true", "predicted", "probability", *(f"p_{name}" for name in classes)])

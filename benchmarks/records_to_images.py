@@ -1,0 +1,77 @@
+"""Records to images: make_dataset.py beside one matplotlib figure for each beat, in one run.
+
+    python benchmarks/records_to_images.py RECORDS [--seconds N]
+
+The peer is what public implementations of the paper do for a beat: make a figure without axes, plot, save it,
+read it again in gray, resize it to 128x128, write it, in one process.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import cv2
+import numpy as np
+
+import beats
+import command
+import make_dataset
+
+
+def main(arguments: list[str]) -> None:
+    """Time both, and print their rates and the ratio."""
+    parser = command.Parser(prog="records_to_images.py", description=__doc__)
+    parser.add_argument("records", metavar="RECORDS", type=Path, help="a folder of WFDB records")
+    parser.add_argument(
+        "--seconds", type=command.positive_number, default=20, help="for the peer (default 20)"
+    )
+    options = parser.parse_args(arguments)
+    cores = len(os.sched_getaffinity(0))
+    with tempfile.TemporaryDirectory() as folder:
+        peer = matplotlib_rate(options.records, Path(folder), options.seconds)
+        started = time.perf_counter()
+        make_dataset.main([str(options.records), "--output", f"{folder}/data"])
+        seconds = time.perf_counter() - started
+        images = sum(1 for _ in Path(folder, "data").glob("*/*.png"))
+    ours = images / seconds
+    print(f"\n| {cores} cores | images/s |\n| --- | ---: |")
+    print(f"| matplotlib, one figure a beat, one process | {peer:,.1f} |")
+    print(f"| make_dataset.py, {images:,d} images, files written | {ours:,.0f} |")
+    print(f"| ratio | {ours / peer:,.0f} |")
+
+
+def matplotlib_rate(records: Path, folder: Path, seconds: float) -> float:
+    """Return how many beats a second one process draws with matplotlib."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    name = beats.find_records(records)[0]
+    record = beats.read_record(records / name)
+    bounds = beats.windows(record.samples, record.rate, len(record.signal))
+    order = np.random.default_rng(0).permutation(len(bounds))
+    path = str(folder / "figure.png")
+    done, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        start, end = bounds[order[done % len(order)]]
+        figure = plt.figure(frameon=False)
+        plt.plot(record.signal[start:end])
+        plt.xticks([])
+        plt.yticks([])
+        for line in plt.gca().spines.values():
+            line.set_visible(False)
+        figure.savefig(path)
+        plt.close(figure)
+        image = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(path, cv2.resize(image, (128, 128), interpolation=cv2.INTER_LANCZOS4))
+        done += 1
+    return done / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    command.run(main)
