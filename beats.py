@@ -7,10 +7,10 @@ neighbours, as a 128x128 grayscale image. Every fact about it stands here once; 
 from dataclasses import dataclass
 from pathlib import Path
 
+from command import InputError
+
 import cv2
 import numpy as np
-
-from command import InputError
 
 IMAGE_SIZE = 128  # pixels, both ways
 MARGIN_SECONDS = 20 / 360  # left out beside a neighbour's annotation: 20 samples at 360 Hz

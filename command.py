@@ -5,6 +5,8 @@ reads its options with :class:`Parser`, raises :class:`InputError` for whatever 
 and returns the exit status (None is 0).
 """
 
+from __future__ import annotations  # so that an old Python gets as far as check_python
+
 import argparse
 import contextlib
 import errno
@@ -27,6 +29,23 @@ SIMULATED_NOTICE = "SIMULATED, not medical data"
 SECONDS_TO_UNWIND = 4.0
 
 
+def fail(message: str) -> None:
+    """Write ``error: MESSAGE`` to standard error, on one line whatever the message holds."""
+    print("error: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
+
+
+def check_python() -> None:
+    """Leave with status 2 on a Python that the pinned packages do not support."""
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        fail(
+            f"Python {sys.version_info[0]}.{sys.version_info[1]} is not supported; use Python 3.11, 3.12 or 3.13"
+        )
+        raise SystemExit(2)
+
+
+check_python()  # at once: the packages that the scripts import next may not even be there
+
+
 class InputError(Exception):
     """Something that the user gave is wrong; the message names it and says what to do."""
 
@@ -45,18 +64,12 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(2)
 
 
-def fail(message: str) -> None:
-    """Write ``error: MESSAGE`` to standard error, on one line whatever the message holds."""
-    print("error: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
-
-
 def run(main: Callable[[list[str]], int | None], seconds_to_unwind: float = SECONDS_TO_UNWIND) -> None:
     """Run ``main(sys.argv[1:])`` and leave with its status.
 
     InputError gives 2, a full disk or refused file 1, each with one ``error:`` line; Ctrl-C gives 130,
     SIGTERM 143, a reader that closed the pipe (``| head``) 141.
     """
-    check_python()
     _end_on_signals(seconds_to_unwind)
     try:
         status = main(sys.argv[1:]) or 0
@@ -87,15 +100,6 @@ _DISK_FAULTS = {
     errno.EPERM: "not permitted: choose a place that you may write to",
     errno.EIO: "the disk reports a read or write fault",
 }
-
-
-def check_python() -> None:
-    """Leave with status 2 on a Python that the pinned packages do not support."""
-    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        fail(
-            f"Python {sys.version_info[0]}.{sys.version_info[1]} is not supported; use Python 3.11, 3.12 or 3.13"
-        )
-        raise SystemExit(2)
 
 
 def _end_on_signals(seconds_to_unwind: float) -> None:

@@ -15,13 +15,14 @@ import os
 import platform
 from pathlib import Path
 
+import command
+from command import InputError
+
 import numpy as np
 
-import command
 import scores
 import splits
 import train_keras
-from command import InputError
 from model_keras import MODELS
 
 COLUMNS = [

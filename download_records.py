@@ -24,9 +24,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
 import command
+
+from tqdm import tqdm
 
 MITDB_ADDRESS = "https://physionet.org/files/mitdb/1.0.0/"
 BY_HAND = (

@@ -10,11 +10,12 @@ import json
 import time
 from pathlib import Path
 
+import command
+from command import InputError
+
 import numpy as np
 
-import command
 import splits
-from command import InputError
 from image_folder import Images, limit_images, read_description
 
 # What evaluating writes: none of it may be there before.
@@ -67,6 +68,11 @@ def main(arguments: list[str]) -> None:
     elif trained_here:
         images, split = test, config["options"]["split"]
         print(f"The network was trained on this data: scoring its test part, {len(images):,d} images.")
+    else:
+        print(
+            "These are not the very images that the network was trained with; "
+            "whether some of those are among them is not known."
+        )
     images.check()
     note = command.SIMULATED_NOTICE if read_description(options.data).get("simulated") else None
     if note:
@@ -77,7 +83,7 @@ def main(arguments: list[str]) -> None:
     probabilities = predict(model, images, options.batch_size)
     options.output.mkdir(parents=True, exist_ok=True)
     metrics = write_scores(options.output, images, probabilities, classes, split, note)
-    metrics["training_images_included"] = None if config is None else trained_here and options.all
+    metrics["training_images_included"] = options.all if trained_here else None  # None: not known
     metrics["seconds"] = round(time.time() - started, 1)
     command.write_json(options.output / "metrics.json", metrics)
     print(f"Results: {options.output}")
@@ -146,17 +152,31 @@ def write_scores(
     import scores
 
     records = splits.record_names(images.names)
-    metrics = scores.score(images.labels, probabilities, classes)
+    # Beats of one patient are alike, so where patients are kept apart whole records are resampled.
+    groups = records if split in ("records", "ds1-ds2") else None
+    true = images.labels
+    metrics = scores.score(true, probabilities, classes)
+    metrics["intervals"] = scores.intervals(true, probabilities, classes, groups)
     metrics["split"] = split
     metrics["simulated"] = note == command.SIMULATED_NOTICE
     if split == "ds1-ds2":
         # Record 202 is of the same patient as 201, which is in DS1.
-        others = records != "202"
-        metrics["without_record_202"] = scores.score(images.labels[others], probabilities[others], classes)
+        rest = records != "202"
+        without = (true[rest], probabilities[rest], classes)
+        metrics["without_record_202"] = scores.score(*without) | {
+            "intervals": scores.intervals(*without, records[rest])
+        }
     with command.whole_file(folder / "predictions.csv") as path:
-        scores.write_predictions(path, images.names, images.labels, probabilities, classes)
-    scores.save_figure(scores.plot_confusion_matrix(metrics, note=note), folder / "confusion_matrix.png")
-    print("\n" + scores.table(metrics))
+        scores.write_predictions(path, images.names, true, probabilities, classes)
+    scores.save_figure(scores.plot_confusion_matrix(metrics, note), folder / "confusion_matrix.png")
+    scores.save_figure(scores.plot_curves(true, probabilities, classes, note), folder / "curves.png")
+    scores.save_figure(
+        scores.plot_per_class(metrics, metrics["intervals"], note), folder / "per_class.png"
+    )
+    print("\n" + scores.table(metrics, metrics["intervals"]))
+    if split == "ds1-ds2":
+        print("\nWithout record 202, whose patient is also in DS1 (record 201):")
+        print(scores.table(metrics["without_record_202"], metrics["without_record_202"]["intervals"]))
     if note:
         print(note)
     return metrics

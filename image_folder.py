@@ -12,12 +12,13 @@ import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from command import InputError
+
 import cv2
 import numpy as np
 
 import beats
 from beats import IMAGE_SIZE
-from command import InputError
 
 # Files that file managers leave behind.
 _IGNORED = {"thumbs.db", "desktop.ini"}

@@ -20,12 +20,13 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
+import command
+from command import InputError
+
 import cv2
 import numpy as np
 
 import beats
-import command
-from command import InputError
 
 # These images are mostly runs of white: run lengths without filters are the fastest of zlib's and libpng's
 # ways to write them, and smaller than cv2's default.

@@ -25,9 +25,9 @@ import textwrap
 import warnings
 from pathlib import Path
 
-import numpy as np
-
 import command
+
+import numpy as np
 
 LOG_NAME = "log.csv"
 OUTPUT = Path("output")  # where run.sh and train_keras.py's examples put their runs

@@ -60,14 +60,16 @@ PYTHON
 
     say "4/4 Plots"
     for folder in "$output" "$output"/fold-*; do
-        if [ -f "$folder/log.csv" ] && [ -f "$folder/best.keras" ]; then
+        # --max-hours may have ended it before the first epoch: then there is nothing to plot.
+        if [ -f "$folder/best.keras" ] && [ -n "$(sed -n 2p "$folder/log.csv" 2>/dev/null)" ]; then
             run "$python" plot_logs.py "$folder" --metric accuracy
         fi
     done
     done_in
     echo
     echo "To look at, in $output:"
-    for file in metrics.json predictions.csv loss.png accuracy.png confusion_matrix.png log.csv best.keras folds.json; do
+    for file in report.html metrics.json predictions.csv loss.png accuracy.png confusion_matrix.png curves.png \
+        per_class.png log.csv best.keras folds.json; do
         if [ -f "$output/$file" ]; then echo "  $file"; fi
     done
     echo "  $images/preview.png (the beats)"
@@ -99,13 +101,14 @@ given() {
 # Run a command so that a signal to this script reaches it, and leave with its status if it fails.
 # bash handles a signal only between commands, or while it waits for a background one.
 child=
-run() {
+run() { try "$@" || exit $?; }
+try() {
     "$@" &
     child=$!
     wait "$child"
     local status=$?
     child=
-    if [ $status -ne 0 ]; then exit $status; fi
+    return $status
 }
 stop() {
     trap - TERM INT
@@ -183,14 +186,19 @@ PYTHON
 # A rented GPU that TensorFlow cannot see would cost hours on the CPU.
 check_gpu() {
     if ! $gpu || given --devices "$@" || [ "${KERAS_BACKEND:-tensorflow}" != tensorflow ]; then return; fi
-    if ! TF_CPP_MIN_LOG_LEVEL=3 "$python" -c 'import sys, tensorflow as tf; sys.exit(not tf.config.list_physical_devices("GPU"))' 2>/dev/null; then
+    if ! try sees_gpu; then
         if [ "$python" = "$PWD/.venv/bin/python" ]; then
             echo "Adding CUDA's packages for the GPU"
             run "$python" -m pip install --quiet "$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)"
-            if TF_CPP_MIN_LOG_LEVEL=3 "$python" -c 'import sys, tensorflow as tf; sys.exit(not tf.config.list_physical_devices("GPU"))' 2>/dev/null; then return; fi
+            if try sees_gpu; then return; fi
         fi
         fail "nvidia-smi shows a GPU, but TensorFlow sees none: its driver may be too old for TensorFlow's CUDA; update it, or train on the CPU with --devices 1"
     fi
+}
+
+sees_gpu() { # exec: so that a signal reaches Python itself
+    export TF_CPP_MIN_LOG_LEVEL=3
+    exec "$python" -c 'import sys, tensorflow as tf; sys.exit(not tf.config.list_physical_devices("GPU"))' 2>/dev/null
 }
 
 # Set $images to a folder of class folders, and $simulated.
@@ -241,6 +249,22 @@ find_output() {
         output=output/run-$number
     fi
     echo "Results go to $output"
+    case " $* " in *" --resume "*) take_earlier_result ;; esac
 }
+
+# DBC empties the output folder before each task, so an earlier result comes along in the code folder.
+take_earlier_result() {
+    if holds_run "$output" || ! holds_run resume; then return; fi
+    echo "Going on with the earlier result in ./resume"
+    local copy=$output/.resume.partial
+    rm -rf "$copy"
+    mkdir -p "$output"
+    run cp -r resume "$copy" # and then renamed, so that half a copy never looks like a run
+    rm -f "$copy/training_result_file" # DBC is writing this task's own
+    mv "$copy"/* "$output"/ || exit 1
+    rm -rf "$copy"
+}
+
+holds_run() { [ -n "$(find "$1/" -maxdepth 2 -name config.json -print -quit 2>/dev/null)" ]; }
 
 main "$@"

@@ -15,12 +15,13 @@ import sys
 import time
 from pathlib import Path
 
+import command
+from command import InputError
+
 import keras
 import numpy as np
 
-import command
 import plot_logs
-from command import InputError
 from model_keras import save_model
 
 LOG_COLUMNS = [
@@ -81,7 +82,8 @@ class Recorder(keras.callbacks.Callback):
         self.rows = []
         self.best = math.inf
         self._seconds_to_save = 0.0
-        self._seconds_per_evaluated = None
+        self._seconds_per_evaluated = 0.0
+        self._measured = False  # whether that is by a whole validation
         self._bar = None
 
     # -- resuming ------------------------------------------------------------------------------------------
@@ -107,8 +109,9 @@ class Recorder(keras.callbacks.Callback):
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         self.rows, self.best = about["rows"], about["best"]
-        # The state is written before the log, so after a kill between the two the log lacks its last row.
+        # The state is written before the log, so after a kill between the two the log and plot lack its last row.
         self._write_log()
+        plot_logs.plot_run(self.folder, note=self.note)
         return len(self.rows)
 
     def _write_state(self) -> None:
@@ -131,8 +134,8 @@ class Recorder(keras.callbacks.Callback):
         """Write the log's header, so that the file is there from the start."""
         if not self.rows:
             self._write_log()
-        self._trained_images = 0
-        self._training_seconds = 0.0
+        # Parameters are written at 100 MB/s at least on what is rented; measured from the first epoch on.
+        self._seconds_to_save = self.model.count_params() * 4 / 1e8
 
     def on_epoch_begin(self, epoch, logs=None):
         """Turn to this epoch's batches."""
@@ -150,16 +153,15 @@ class Recorder(keras.callbacks.Callback):
         """Move the progress bar, and stop while there is time to end the run."""
         if self._bar is not None:
             self._bar.update(1)
-        if self.deadline is not None:
-            seconds = time.time() - self._started
-            done = (batch + 1) / len(self.batches)
-            if time.time() + self.seconds_to_end(seconds / (batch + 1), seconds / done) > self.deadline:
-                self._close_bar()
-                raise TimeIsUp
+        self._stop_in_time(batch, self._started, 0.5)
 
     def on_test_begin(self, logs=None):
         """Note when training ended and validation began."""
         self._evaluation_started = time.time()
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Stop in the middle of validation, too."""
+        self._stop_in_time(batch, self._evaluation_started, 1.0)
 
     def on_epoch_end(self, epoch, logs=None):
         """Log the epoch, and save what has to be saved."""
@@ -167,8 +169,6 @@ class Recorder(keras.callbacks.Callback):
         now = time.time()
         training_seconds = self._evaluation_started - self._started
         images = len(self.batches.images)
-        self._trained_images += images
-        self._training_seconds += training_seconds
         row = {
             "epoch": epoch + 1,
             "loss": _digits(logs["cross_entropy"]),
@@ -186,7 +186,7 @@ class Recorder(keras.callbacks.Callback):
             )
         self.rows.append(row)
         validated = self.evaluated_images["validation"]
-        self._seconds_per_evaluated = (now - self._evaluation_started) / validated
+        self._seconds_per_evaluated, self._measured = (now - self._evaluation_started) / validated, True
         improved = row["val_loss"] < self.best
         if improved:
             self.best = row["val_loss"]
@@ -213,24 +213,27 @@ class Recorder(keras.callbacks.Callback):
 
     # -- time ----------------------------------------------------------------------------------------------
 
-    def seconds_to_end(self, batch_seconds: float = 0.0, epoch_seconds: float = 0.0) -> float:
-        """Estimate the time from the end of a batch to the end of the run: validation, saving, scoring.
-
-        Before the first validation, predicting an image is taken to cost half of training on one.
-        """
-        to_score = self.evaluated_images["test"]
-        if self._seconds_per_evaluated is not None:
-            evaluation = self._seconds_per_evaluated * to_score
+    def _stop_in_time(self, batch, started, share):
+        """Raise TimeIsUp if no other batch fits in; scoring an image costs ``share`` of one of these."""
+        if self.deadline is None:
+            return
+        now = time.time()
+        if batch == 0:
+            # Compiling the network is in its time, so it tells nothing of the rate.
+            self._first_batch_ended = now
+            batch_seconds = now - started
         else:
-            evaluation = (
-                epoch_seconds
-                / len(self.batches.images)
-                / 2
-                * (to_score + self.evaluated_images["validation"])
-            )
-        # Parameters are written at 100 MB/s at least on what is rented.
-        saving = self._seconds_to_save or self.model.count_params() * 4 / 1e8
-        return batch_seconds + 1.25 * (evaluation + saving) + SPARE_SECONDS
+            batch_seconds = (now - self._first_batch_ended) / batch
+            if not self._measured:
+                self._seconds_per_evaluated = share * batch_seconds / self.batches.batch_size
+        if now + batch_seconds + self.seconds_to_end() > self.deadline:
+            self._close_bar()
+            raise TimeIsUp
+
+    def seconds_to_end(self) -> float:
+        """Estimate the time from now to the end of a run that stops now: saving and scoring."""
+        scoring = self._seconds_per_evaluated * self.evaluated_images["test"]
+        return 1.25 * (scoring + self._seconds_to_save) + SPARE_SECONDS
 
     def _close_bar(self):
         if self._bar is not None:

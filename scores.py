@@ -14,10 +14,11 @@ are used, and no Keras at all.
 import csv
 import os
 
-import numpy as np
-
 import command
 from command import InputError
+
+import numpy as np
+
 from plot_logs import COLOURS, DPI
 
 # One-vs-rest, in the order and by the names that the paper reports.

@@ -18,10 +18,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+from command import SIMULATED_NOTICE
+
 import numpy as np
 import wfdb
-
-from command import SIMULATED_NOTICE
 
 SEED = 2003
 PATIENTS = 40

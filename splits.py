@@ -6,10 +6,11 @@ samples of the signal. `records` and `ds1-ds2` keep patients apart, as a score f
 
 from dataclasses import dataclass
 
+from command import InputError
+
 import numpy as np
 
 from beats import CLASSES, parse_image_name
-from command import InputError
 
 SPLITS = ("beats", "records", "ds1-ds2")
 PARTS = ("training", "validation", "test")

@@ -16,18 +16,21 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import command
+from command import InputError
+
 import numpy as np
 
-import command
 import splits
 from beats import CLASSES
-from command import InputError
 from image_folder import Images, limit_images, read_description
 from model_keras import MODELS
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 # What may differ when a run is resumed: where it happens and for how long, not what is computed.
 FREE_ON_RESUME = ("data", "output", "devices", "max_hours", "resume")
+# Where one of these is, a folder holds a run, or evaluate_keras.py's results, or a cross-validation.
+RUN_FILES = ("config.json", "log.csv", "best.keras", "metrics.json", "fold-0")
 # The share of all steps in which the learning rate rises to its full value.
 WARM_UP = 0.1
 
@@ -54,27 +57,29 @@ def main(arguments: list[str]) -> None:
     started = float(os.environ.get("RUN_STARTED") or time.time())  # run.sh counts its own preparations in
     options = read_options(arguments)
     command.check_output(options.output)
-    one_run = options.folds is None or options.fold is not None
-    if one_run and is_finished(options.output, options):
+    runs = [(options.output, options)]
+    if options.folds and options.fold is None:
+        is_finished(options.output, options)  # refuses a folder that holds a single run
+        runs = [
+            (options.output / f"fold-{i}", argparse.Namespace(**vars(options) | {"fold": i}))
+            for i in range(options.folds)
+        ]
+    to_do = [run for run in runs if not is_finished(*run)]
+    if not to_do and (len(runs) == 1 or (options.output / "folds.json").exists()):
         print(f"{options.output} holds this run, finished; nothing to do.")
         return
     data = load_data(options)
-    folders = [options.output] if one_run else [options.output / f"fold-{i}" for i in range(options.folds)]
     deadline = started + options.max_hours * 3600 if options.max_hours else None
-    for number, folder in enumerate(folders):
-        if not one_run:
-            options.fold = number
-            print(f"\nFold {number} of {options.folds}, in {folder}", flush=True)
-            if is_finished(folder, options):
-                print("finished before")
-                continue
-            if deadline and time.time() > deadline - 60:
-                print("no time left; go on with --resume")
-                return
-        parts = splits.split_as(data.images, vars(options))
-        train(data, parts, options, folder, deadline)
-    if not one_run:
-        gather_folds(options.output, folders)
+    for folder, run_options in to_do:
+        if len(runs) > 1:
+            print(f"\nFold {run_options.fold} of {options.folds}, in {folder}", flush=True)
+        parts = splits.split_as(data.images, vars(run_options))
+        metrics = train(data, parts, run_options, folder, deadline)
+        if metrics["stopped_early"] and len(runs) > 1:
+            print("no time left for all folds; go on with --resume")
+            return
+    if len(runs) > 1:
+        gather_folds(options.output, [folder for folder, _ in runs])
 
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
@@ -147,6 +152,8 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         parser.error(f"--seed {options.seed} is too large: it must be below 2**32")
     if options.fold is not None and options.folds is None:
         parser.error("--fold needs --folds: the number of folds")
+    if options.augment_classes != "all" and not options.augment:
+        parser.error(f"--augment-classes {options.augment_classes} needs --augment")
     if options.fold is not None and options.fold >= options.folds:
         parser.error(
             f"--fold {options.fold} is out of range: {options.folds} folds are numbered 0 to {options.folds - 1}"
@@ -169,12 +176,10 @@ def is_finished(folder: Path, options: argparse.Namespace) -> bool:
     Raises InputError if it holds a run that may not be gone on with.
     """
     config = read_config(folder)
+    if not options.resume and any((folder / name).exists() for name in RUN_FILES):
+        raise InputError(f"--output {folder} holds a run; choose another folder, or go on with --resume")
     if config is None:
-        if options.resume or not any((folder / name).exists() for name in ("log.csv", "best.keras")):
-            return False
-        raise InputError(f"--output {folder} holds a run; choose another folder, or go on with --resume")
-    if not options.resume:
-        raise InputError(f"--output {folder} holds a run; choose another folder, or go on with --resume")
+        return False
     before, now = config["options"], used_options(options)
     different = [name for name in now if name not in FREE_ON_RESUME and before.get(name) != now[name]]
     if different:
@@ -251,7 +256,7 @@ def train(
     """
     run_started = time.time()
     config = read_config(folder)
-    if config is not None and config["data_sha256"] != data.checksum:
+    if config is not None and config.get("data_sha256") != data.checksum:
         raise InputError(
             f"--resume: --data {options.data} is not what the run in {folder} was trained on (another checksum); "
             "give the same images, or choose another --output"
@@ -324,21 +329,24 @@ def train(
             from model_keras import save_model
 
             print("no epoch has ended; scoring the network as it is")
-            save_model(model, folder / "best.keras", images.classes)
-    del model
+            # On JAX, Keras attaches the trained state only to the network that a callback is asked for.
+            save_model(recorder.model, folder / "best.keras", images.classes)
+    rows = recorder.rows
+    del model, recorder
     release_devices()
 
     metrics = score_run(data, parts.test, options, folder)
     metrics.update(
         model=options.model,
-        epochs=len(recorder.rows),
-        best_epoch=min(recorder.rows, key=lambda row: row["val_loss"])["epoch"] if recorder.rows else None,
+        epochs=len(rows),
+        best_epoch=min(rows, key=lambda row: row["val_loss"])["epoch"] if rows else None,
         stopped_early=stopped,
-        seconds=round(sum(row["seconds"] for row in recorder.rows) + time.time() - run_started, 1)
-        if first
-        else round(time.time() - run_started, 1),
+        seconds=round(sum(row["seconds"] for row in rows[:first]) + time.time() - run_started, 1),
     )
     command.write_json(folder / "metrics.json", metrics)
+    import report
+
+    report.write_report(folder, options.data)
     if not stopped:
         config = read_config(folder)
         command.write_json(folder / "config.json", config | {"finished": True})
@@ -411,6 +419,7 @@ def choose_devices(wanted: int | None):
         raise InputError(f"KERAS_BACKEND={keras.backend.backend()} is not supported; use tensorflow or jax")
     import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")  # it warns that each fold's network is compiled anew
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         for gpu in gpus:
@@ -507,9 +516,9 @@ def describe_run(
             versions[package] = None
     names = data.images.names
     records = {}
-    for part in splits.PARTS:
+    for part, key in zip(splits.PARTS, ("train", "validation", "test"), strict=True):
         found = splits.record_names([names[i] for i in getattr(parts, part)])
-        records[f"{part}_records"] = None if found is None else sorted(set(found.tolist()))
+        records[f"{key}_records"] = None if found is None else sorted(set(found.tolist()))
     return {
         "options": used_options(options),
         "finished": False,
@@ -558,8 +567,15 @@ def gather_folds(output: Path, folders: list[Path]) -> None:
     every = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
     summary = {"folds": len(every)}
     for name in ("accuracy", "sensitivity", "specificity", "ppv", "f1", "auc"):
-        values = np.array([metrics[name] for metrics in every], float)
-        summary[name] = {"mean": float(values.mean()), "standard_deviation": float(values.std(ddof=1))}
+        # A fold whose test beats are all of one class has no AUC.
+        values = [metrics[name] for metrics in every if metrics[name] is not None]
+        if len(values) > 1:
+            summary[name] = {
+                "mean": float(np.mean(values)),
+                "standard_deviation": float(np.std(values, ddof=1)),
+            }
+        else:
+            summary[name] = None
     command.write_json(output / "folds.json", summary)
     print(f"\nMean and standard deviation over {len(every)} folds ({output / 'folds.json'})")
     for name, value in summary.items():

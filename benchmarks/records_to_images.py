@@ -14,11 +14,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import command
+
 import cv2
 import numpy as np
 
 import beats
-import command
 import make_dataset
 
 

@@ -2,6 +2,8 @@
 
 import shutil
 
+from command import InputError
+
 import numpy as np
 import pytest
 import wfdb
@@ -9,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import beats
-from command import InputError
 
 # ../shared/mitdb/README.md counts these.
 COUNTS = {

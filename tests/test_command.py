@@ -3,19 +3,18 @@
 import os
 import subprocess
 import sys
+import time
+
+import command
 
 import pytest
 from conftest import PROJECT
-
-import command
 
 SCRIPTS = ["make_dataset.py", "train_keras.py", "evaluate_keras.py", "plot_logs.py", "model_keras.py"]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_help_is_quick_and_says_what_the_command_does(run, script):
-    import time
-
     seconds = []
     for _ in range(3):
         started = time.perf_counter()
@@ -84,8 +83,6 @@ def drive(*arguments):
 @pytest.mark.parametrize("where", ["python", "native"])
 @pytest.mark.parametrize(("number", "status"), [(2, 130), (15, 143)])
 def test_signals_end_a_command_soon_even_in_native_code(where, number, status):
-    import time
-
     process = drive(where)
     assert process.stdout.readline() == "ready\n"
     started = time.perf_counter()
@@ -106,6 +103,22 @@ def test_errors_are_one_line():
     assert "a/file" in errors
     assert errors.count("\n") == 1
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "script", sorted(path.name for path in PROJECT.glob("*.py") if "__main__" in path.read_text())
+)
+def test_another_python_is_told_so_before_any_package_is_imported(script):
+    old = (
+        "import runpy, sys; sys.version_info = (3, 10, 0, 'final', 0); "
+        "sys.modules.update(dict.fromkeys(['numpy', 'cv2', 'keras', 'matplotlib', 'sklearn', 'wfdb', 'tqdm'])); "
+        f"runpy.run_path({script!r}, run_name='__main__')"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", old], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert result.stderr == "error: Python 3.10 is not supported; use Python 3.11, 3.12 or 3.13\n"
 
 
 @pytest.mark.parametrize("version", [(3, 10), (3, 14), (2, 7)])

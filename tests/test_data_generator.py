@@ -5,6 +5,8 @@ import sys
 import time
 from itertools import islice
 
+from command import InputError
+
 import cv2
 import numpy as np
 import pytest
@@ -13,7 +15,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import image_folder
-from command import InputError
 from DataGenerator import CROP_OFFSETS, DataGenerator, crop, generator
 from image_folder import Images
 

@@ -15,9 +15,10 @@ import threading
 import time
 from pathlib import Path
 
+import command
+
 import pytest
 
-import command
 import download_records
 from download_records import download_mitdb
 

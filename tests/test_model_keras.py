@@ -8,11 +8,12 @@ import sys
 import zipfile
 from pathlib import Path
 
+import command
+
 import keras
 import numpy as np
 import pytest
 
-import command
 import model_keras
 from model_keras import MODELS, build_model, load_model, multiply_adds, read_classes, save_model
 

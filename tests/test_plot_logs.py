@@ -10,10 +10,11 @@ import threading
 import time
 from pathlib import Path
 
+import command
+
 import numpy as np
 import pytest
 
-import command
 import plot_logs
 
 COLUMNS = "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds,images_per_second"

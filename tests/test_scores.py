@@ -6,6 +6,8 @@ import sys
 import warnings
 from pathlib import Path
 
+import command
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn import metrics as sk
 
-import command
 import scores
 
 PAPER = ["NOR", "PVC", "PAB", "RBB", "LBB", "APC", "VFW", "VEB"]

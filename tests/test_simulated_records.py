@@ -4,13 +4,14 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
+from command import SIMULATED_NOTICE
+
 import numpy as np
 import pytest
 import wfdb
 
 import simulated_records
 from beats import BEAT_SYMBOLS, CLASSES, draw, read_record, windows
-from command import SIMULATED_NOTICE
 
 # Over all files, by name. It changes with the simulation, and with numpy's random streams or wfdb's format.
 DIGEST = "f00a03b8851ca406680cdabcb34d305d734046d27d57c5849a9ff80aea212f48"

@@ -1,5 +1,7 @@
 """Training, validation and test never share a beat; where it is promised, no patient either."""
 
+from command import InputError
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,6 @@ from hypothesis import strategies as st
 
 import beats
 import splits
-from command import InputError
 from splits import DS1, DS2, PARTS, split_images
 
 

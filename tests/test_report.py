@@ -1,0 +1,427 @@
+"""report.py: what stands in report.html, that a browser shows it whole, and that it loads nothing."""
+
+import html
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import command
+
+import cv2
+import numpy as np
+import pytest
+
+import report
+import scores
+from model_keras import MODELS
+
+RATE = 360.0
+HOSTILE = "<img src=x onerror=alert(1)>&\"'"  # a folder may have this name
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, image_maker):
+    """Images of four classes; VEB is in one record alone, so that the test part has none."""
+    folder = image_maker(
+        tmp_path_factory.mktemp("report") / "data", {"NOR": 60, "PVC": 40, HOSTILE: 20, "VEB": 1}, records=30
+    )
+    description = {"simulated": True, "sampling_rate": {f"r{i}": RATE for i in range(30)}}
+    (folder / "dataset.json").write_text(json.dumps(description))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory, run):
+    """A run folder that train_keras.py filled."""
+    folder = tmp_path_factory.mktemp("report") / "run"
+    result = run(
+        "train_keras.py", "--data", data, "--output", folder, "--split", "records", "--epochs", 2,
+        "--batch-size", 16,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def written(trained, data):
+    """The report of that run."""
+    return report.write_report(trained, data)
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    """A copy of the run folder to spoil."""
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+class Page(HTMLParser):
+    """The page's tags with their attributes, and its words."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.words = [], ""
+        self.feed(path.read_text())
+        self.words = " ".join(self.words.replace("\N{NO-BREAK SPACE}", " ").split())
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, text):
+        self.words += f" {text}"
+
+    def every(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def change(path, **values):
+    """Change some names of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+# -- what stands in it -------------------------------------------------------------------------------------
+
+
+def test_report_is_one_small_file_that_needs_nothing(written):
+    page = Page(written)
+    assert written.stat().st_size < 3e6
+    assert not page.every("script")
+    assert {i["src"].partition(",")[0] for i in page.every("img")} <= {
+        "data:image/png;base64", "data:image/svg+xml;base64",
+    }  # fmt: skip
+    assert all(link["href"].startswith(("#", "data:")) for link in page.every("a") + page.every("link"))
+    assert "url(" not in report.STYLE
+    assert "@import" not in report.STYLE
+
+
+def test_every_picture_has_words_and_every_link_a_target(written):
+    page = Page(written)
+    assert all(image["alt"] for image in page.every("img"))
+    names = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    assert {link["href"][1:] for link in page.every("a")} <= names
+
+
+def test_report_says_what_it_is(written):
+    words = Page(written).words
+    assert command.SIMULATED_NOTICE in words
+    assert "no medical device" in words
+    assert "No patient of the test part stands in training or validation" in words
+    assert "the test part has no beats of VEB" in words
+    assert "VEB 0 absent: no test beats" in words
+
+
+def test_report_of_real_data_has_no_notice(copy, data):
+    change(copy / "config.json", simulated=False)
+    assert command.SIMULATED_NOTICE not in Page(report.write_report(copy, data)).words
+
+
+def test_scores_and_intervals_are_those_of_the_run(trained, written):
+    metrics = json.loads((trained / "metrics.json").read_text())
+    files, true, probabilities, classes = scores.read_predictions(trained / "predictions.csv")
+    records = [file.split("/")[1].split("_")[0] for file in files]
+    low, high = scores.intervals(true, probabilities, classes, records)["accuracy"]
+    words = Page(written).words
+    assert f"Accuracy {100 * metrics['accuracy']:.2f} % {100 * low:.2f} to {100 * high:.2f}" in words
+    assert "bootstrap intervals over" in words
+
+
+def test_intervals_of_metrics_json_are_taken_as_they_are(copy, data):
+    _, true, probabilities, classes = scores.read_predictions(copy / "predictions.csv")
+    intervals = scores.intervals(true, probabilities, classes, repeats=10) | {"accuracy": [0.1234, 0.2345]}
+    change(copy / "metrics.json", intervals=intervals)
+    assert "12.34 to 23.45" in Page(report.write_report(copy, data)).words
+
+
+@pytest.mark.parametrize(
+    ("split", "resampled"), [("beats", "beats"), ("records", "records"), ("ds1-ds2", "records")]
+)
+def test_intervals_are_over_what_the_split_parts(copy, data, split, resampled):
+    config = json.loads((copy / "config.json").read_text())
+    change(copy / "config.json", options=config["options"] | {"split": split})
+    metrics = json.loads((copy / "metrics.json").read_text())
+    metrics.pop("intervals", None)
+    (copy / "metrics.json").write_text(json.dumps(metrics))
+    assert report.read_run(copy, data).metrics["intervals"]["resampled"] == resampled
+
+
+def test_ds1_ds2_shows_the_scores_without_record_202(copy, data):
+    config, metrics = (json.loads((copy / name).read_text()) for name in ("config.json", "metrics.json"))
+    change(copy / "config.json", options=config["options"] | {"split": "ds1-ds2"})
+    _, true, probabilities, classes = scores.read_predictions(copy / "predictions.csv")
+    half = scores.score(true[::2], probabilities[::2], classes)
+    change(copy / "metrics.json", without_record_202=half | {"intervals": metrics.get("intervals")})
+    words = Page(report.write_report(copy, data)).words
+    assert f"DS2 without 202 {len(true[::2])} beats" in words
+    assert "record 202 (DS2) are of the same patient" in words
+
+
+def test_run_can_be_made_again_from_the_report(trained, written):
+    config = json.loads((trained / "config.json").read_text())
+    words = Page(written).words
+    assert config["command"] in words
+    for name, value in config["options"].items():
+        if value is not None:
+            assert f"--{name.replace('_', '-')} {value}" in words
+    for name, version in config["versions"].items():
+        assert version is None or f"{name} {version}" in words
+    for fact in (*config["devices"], config["machine"], config["data_sha256"], *config["test_records"]):
+        assert fact in words
+
+
+def test_run_without_an_epoch_says_so(copy, data):
+    change(copy / "metrics.json", epochs=0, best_epoch=None)
+    log = copy / "log.csv"
+    log.write_text(log.read_text().partition("\n")[0] + "\n")
+    assert "No epoch had ended" in Page(report.write_report(copy, data)).words
+
+
+def make_run(names, true, predicted, probability=None, rates=None, classes=("A", "B")):
+    """Return a Run of these test beats; each prediction has its probability (default 0.9)."""
+    true, predicted = np.array(true), np.array(predicted)
+    sure = np.full(len(true), 0.9) if probability is None else np.array(probability)
+    probabilities = np.repeat((1 - sure)[:, np.newaxis] / (len(classes) - 1), len(classes), axis=1)
+    probabilities[np.arange(len(true)), predicted] = sure
+    return report.Run(
+        None, None, {}, {}, {"sampling_rate": rates or {}}, names, true, probabilities, list(classes)
+    )
+
+
+@pytest.mark.parametrize(
+    ("sample", "time"), [(0, "00:00"), (3600, "00:10"), (226_799, "10:29"), (649_999, "30:05")]
+)
+def test_time_is_minutes_and_seconds_in_the_record(sample, time):
+    run = make_run([f"NOR/a_b_{sample}.png"], [0], [0], rates={"a_b": 360.0})
+    assert run.place(0) == f"record a_b, {time}"
+
+
+def test_without_sampling_rate_the_file_is_named():
+    assert make_run(["NOR/100_3600.png"], [0], [0]).place(0) == "NOR/100_3600.png"
+
+
+def test_errors_are_the_surest_and_not_all_of_one_record():
+    names = [f"A/1_{i}.png" for i in range(6)] + ["A/2_0.png", "A/2_1.png"]
+    run = make_run(names, [0] * 8, [1] * 7 + [0], [0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.55, 1.0])
+    assert report.choose_errors(run) == [5, 4, 3, 6]
+
+
+def test_typical_beats_are_right_near_the_median_and_take_turns():
+    names = [f"A/1_{i}.png" for i in range(5)] + ["A/2_0.png", "A/2_1.png", "B/2_2.png"]
+    run = make_run(names, [0] * 7 + [1], [0] * 6 + [1, 0], [0.99, 0.7, 0.8, 0.6, 0.9, 0.75, 0.9, 0.9])
+    chosen = report.choose_typical(run)
+    assert chosen[0][:3] == [
+        2,
+        5,
+        1,
+    ]  # the median of record 1, the only right one of record 2, the next to it
+    assert sorted(chosen[0]) == [0, 1, 2, 3, 4, 5]
+    assert chosen[1] == []
+
+
+# -- what the network looks at -----------------------------------------------------------------------------
+
+
+def test_heat_lies_where_the_network_looks():
+    import keras
+
+    model = keras.Sequential(
+        [keras.Input((128, 128, 1)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")]
+    )
+    weights = np.zeros((128, 128, 2))
+    weights[40:56, 80:96, 1] = -1 / 255  # each dark pixel there speaks for class 1
+    model.layers[-1].set_weights([weights.reshape(-1, 2), np.array([0.0, 254.0])])
+    image = np.full((128, 128), 255, np.uint8)
+    image[48:50] = 0  # a line across: 32 of its pixels are in the square
+    heat, before, after = report.what_it_looks_at(model, image, 1)
+    np.testing.assert_allclose(before[1], 1 / (1 + np.exp(-30)), rtol=1e-6)
+    np.testing.assert_allclose(after[1], 1 / (1 + np.exp(2)), rtol=1e-3)
+    y, x = np.unravel_index(heat.argmax(), heat.shape)
+    assert 40 <= y < 56
+    assert 80 <= x < 96
+    inside = heat[32:64, 72:104].sum()
+    assert heat.sum() == pytest.approx(inside)
+    assert not report.what_it_looks_at(model, image, 0)[0].any()  # nothing there speaks for class 0
+
+
+def test_overlay_keeps_the_line_black_and_the_rest_white():
+    image = np.full((128, 128), 255, np.uint8)
+    image[64] = 0
+    heat = np.zeros((128, 128))
+    heat[50:70, 50:70] = 2.0
+    picture = report.overlay(image, heat)
+    assert picture.shape == (128, 128, 3)
+    assert not picture[64].any()
+    assert (picture[:40] == 255).all()
+    red, green, blue = picture[55, 55].astype(int)
+    assert red > 150 > max(green, blue)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_can_be_looked_at(name):
+    from model_keras import build_model
+
+    image = np.full((128, 128), 255, np.uint8)
+    cv2.line(image, (0, 100), (127, 20), 0, 2)
+    heat, before, after = report.what_it_looks_at(build_model(name), image, 3)
+    assert heat.shape == (128, 128)
+    assert np.isfinite(heat).all()
+    assert after[3] <= before[3]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+def test_jax_writes_the_report_of_a_run_that_tensorflow_trained(copy, data, run):
+    result = run("report.py", copy, "--data", data, env={"KERAS_BACKEND": "jax"})
+    assert result.returncode == 0, result.stderr
+    assert "What the network looks at" in Page(copy / "report.html").words
+
+
+# -- what can be wrong -------------------------------------------------------------------------------------
+
+
+def test_command_writes_the_report_and_says_where(copy, data, run):
+    result = run("report.py", copy, "--data", data)
+    assert result.returncode == 0, result.stderr
+    assert f"Wrote {copy / 'report.html'}" in result.stdout
+    assert result.stderr == ""
+
+
+def test_command_refuses_a_folder_that_holds_no_run(tmp_path, data, run, refused):
+    refused(run("report.py", tmp_path, "--data", data), str(tmp_path / "config.json"))
+
+
+@pytest.mark.parametrize("name", ["config.json", "metrics.json", "predictions.csv", "best.keras", "log.csv"])
+def test_missing_file_is_named(copy, data, name):
+    (copy / name).unlink()
+    with pytest.raises(command.InputError, match=re.escape(str(copy / name))):
+        report.write_report(copy, data)
+
+
+def test_files_of_another_run_are_refused(copy, data):
+    path = copy / "predictions.csv"
+    path.write_text(path.read_text().rpartition("\n")[0].rpartition("\n")[0] + "\n")
+    with pytest.raises(command.InputError, match="not of one run"):
+        report.write_report(copy, data)
+
+
+def test_data_without_these_images_is_refused_and_the_old_report_stays(copy, tmp_path, data):
+    path = report.write_report(copy, data)
+    before = path.read_bytes()
+    (tmp_path / "other").mkdir()
+    with pytest.raises(command.InputError, match=r"cannot be read .* --data"):
+        report.write_report(copy, tmp_path / "other")
+    assert path.read_bytes() == before
+
+
+def test_other_images_of_the_same_names_are_refused(copy, tmp_path, data):
+    other = shutil.copytree(data, tmp_path / "other")
+    for path in other.glob("*/*.png"):
+        cv2.imwrite(str(path), np.full((128, 128), 128, np.uint8))
+    with pytest.raises(command.InputError, match="other probabilities"):
+        report.write_report(copy, other)
+
+
+# -- in a browser ------------------------------------------------------------------------------------------
+
+# The last one keeps the browser's own services from looking up hosts.
+BROWSER_OPTIONS = (
+    *"--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync".split(),
+    *"--disable-background-networking --disable-component-update".split(),
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)
+MEASURE = """
+<script>
+addEventListener("load", () => {
+  const inner = document.querySelector("iframe").contentDocument;
+  const images = [...inner.images];
+  const result = document.createElement("pre");
+  result.id = "result";
+  result.textContent = JSON.stringify({
+    images: images.length,
+    broken: images.filter(image => !image.naturalWidth).map(image => image.alt),
+    width: inner.documentElement.scrollWidth,
+    ground: getComputedStyle(inner.body).backgroundColor,
+    words: getComputedStyle(inner.body).color,
+    // Within its box a wide table or figure may be as wide as it needs.
+    wide: [...inner.querySelectorAll("body *")].filter(e => !e.parentElement.closest(".scroll, .plot, pre")
+      && e.getBoundingClientRect().right > inner.documentElement.clientWidth + 0.5).map(e => e.outerHTML.slice(0, 80)),
+  });
+  document.body.append(result);
+});
+</script>
+"""
+
+
+@pytest.fixture(scope="module")
+def browse():
+    """Open a page in headless Chromium with further options; returns the finished process."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("Chromium is not installed")
+
+    def browse(page, folder, *options):
+        return subprocess.run(
+            [program, *BROWSER_OPTIONS, f"--user-data-dir={folder / 'profile'}", *options, page.as_uri()],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+
+    return browse
+
+
+def measure(browse, page, folder, width, *options):
+    """Return what MEASURE finds in the page at this width in CSS pixels (a window has 500 at least)."""
+    frame = folder / "frame.html"
+    source = html.escape(page.read_text())
+    frame.write_text(f'{MEASURE}<iframe style="width: {width}px; border: 0" srcdoc="{source}"></iframe>')
+    dom = browse(frame, folder, "--dump-dom", *options).stdout
+    found = re.search(r'<pre id="result">(.*?)</pre>', dom, re.DOTALL)
+    assert found, dom[-2000:]
+    return json.loads(html.unescape(found[1]))
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_browser_shows_every_image_and_no_page_is_too_wide(browse, written, tmp_path, width):
+    seen = measure(browse, written, tmp_path, width)
+    assert seen["images"] == len(Page(written).every("img")) > 10
+    assert seen["broken"] == []
+    assert seen["wide"] == []
+    assert seen["width"] <= width
+
+
+@pytest.mark.parametrize(("options", "dark"), [((), False), (("--force-dark-mode",), True)])
+def test_page_follows_the_readers_colours(browse, written, tmp_path, options, dark):
+    seen = measure(browse, written, tmp_path, 360, *options)
+    ground, words = (
+        np.mean([int(n) for n in re.findall(r"\d+", seen[name])[:3]]) for name in ("ground", "words")
+    )
+    assert (ground < 60 and words > 200) if dark else (ground > 240 and words < 60)
+
+
+def watch(browse, page, folder):
+    """Return the console's lines and the addresses outside that the page asked for."""
+    log = folder / "network.json"
+    errors = browse(page, folder, "--dump-dom", "--enable-logging=stderr", f"--log-net-log={log}").stderr
+    events = [event.get("params", {}) for event in json.loads(log.read_text())["events"]]
+    # What the browser itself asks for has no origin.
+    asked = {
+        e["url"] for e in events if "url" in e and e.get("initiator", "not an origin") != "not an origin"
+    }
+    return [line for line in errors.splitlines() if "CONSOLE" in line], [
+        url for url in asked if not url.startswith(("data:", "file:"))
+    ]
+
+
+def test_browser_reports_no_error_and_asks_for_nothing_outside(browse, written, tmp_path):
+    assert watch(browse, written, tmp_path) == ([], [])
+
+
+def test_browser_would_report_errors_and_requests(browse, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text('<script>console.error("heard")</script><img src="http://127.0.0.1:9/seen.png">')
+    console, requests = watch(browse, page, tmp_path)
+    assert any("heard" in line for line in console)
+    assert requests == ["http://127.0.0.1:9/seen.png"]

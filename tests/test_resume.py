@@ -1,0 +1,282 @@
+"""Trainings that are killed, stopped, or run out of disk: nothing is broken, and nothing is lost."""
+
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import time
+import zipfile
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+import pytest
+from forked import (
+    Training,
+    block_in_native_code,
+    die_at_batch,
+    die_at_file,
+    leave_no_memory,
+    limit_file_size,
+    train,
+)
+
+# `fast` has a Dropout, whose random state has to go on too.
+EPOCHS = 4
+OPTIONS = ["--model", "fast", "--epochs", EPOCHS, "--batch-size", 16, "--augment", "--seed", 3]
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, small_images):
+    """A run that nothing disturbed, to compare with."""
+    folder = tmp_path_factory.mktemp("unbroken") / "run"
+    result = train("--data", small_images, "--output", folder, *OPTIONS)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.fixture
+def resumed(tmp_path, small_images):
+    """Start the run, or go on with it, as the same command line does."""
+    return lambda *extra, **patch: Training(
+        "--data", small_images, "--output", tmp_path / "run", *OPTIONS, "--resume", *extra, **patch
+    )
+
+
+def partial_files(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob(".*")]
+
+
+def assert_whole(folder: Path) -> list[str]:
+    """Assert that each file that has its final name is whole; return log.csv's lines."""
+    lines = []
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.suffix == ".json":
+            json.loads(path.read_text())
+        elif path.suffix == ".csv":
+            text = path.read_text()
+            assert text.endswith("\n"), path
+            rows = list(csv.reader(text.splitlines()))
+            assert {len(row) for row in rows} == {len(rows[0])}, path
+            if path.name == "log.csv":
+                lines = text.splitlines()
+        elif path.suffix == ".png":
+            assert cv2.imread(str(path)) is not None, path
+        elif path.suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                assert archive.testzip() is None, path
+        elif path.suffix == ".html":
+            assert path.read_text().rstrip().endswith("</html>"), path
+        else:
+            assert path.name == "best.keras", path
+            assert keras.models.load_model(path).output_shape == (None, 3)
+    assert [line.partition(",")[0] for line in lines[1:]] == [str(i + 1) for i in range(len(lines) - 1)]
+    if len(lines) > 1:
+        assert (folder / "best.keras").exists()
+    return lines
+
+
+def losses(folder: Path) -> np.ndarray:
+    """Return loss, accuracy, val_loss, val_accuracy and learning rate of each epoch."""
+    return np.loadtxt(folder / "log.csv", delimiter=",", skiprows=1, usecols=range(1, 6), ndmin=2)
+
+
+def assert_same_run(folder: Path, unbroken: Path) -> None:
+    """Assert that a run that was resumed ended as the one that nothing disturbed."""
+    np.testing.assert_allclose(losses(folder), losses(unbroken), rtol=1e-5, atol=1e-5)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        path.name for path in unbroken.iterdir()
+    ), "the same files, and no partial ones"
+    one, other = (
+        list(csv.DictReader((run / "predictions.csv").read_text().splitlines())) for run in (folder, unbroken)
+    )
+    assert [row["file"] for row in one] == [row["file"] for row in other]
+    for name in ("probability", "p_NOR", "p_PVC", "p_LBB"):
+        np.testing.assert_allclose(
+            [float(row[name]) for row in one], [float(row[name]) for row in other], atol=1e-5
+        )
+
+
+# -- killed ----------------------------------------------------------------------------------------------------
+
+
+def test_killed_again_and_again_the_run_ends_as_if_unbroken(unbroken, resumed, tmp_path):
+    run = tmp_path / "run"
+    logged = []
+    for patch, moment, epochs in [
+        (die_at_file, ("best.keras", "half", 1), 0),  # the first network is being written
+        (die_at_batch, (1, 1), 1),  # in the middle of the second epoch
+        (die_at_file, ("training_state.npz", "half", 1), 1),
+        (
+            die_at_file,
+            ("log.csv", "written", 3),
+            2,
+        ),  # epochs 2 and 3: the first writing only restores the log
+        (die_at_file, ("loss.png", "half", 2), 4),  # restored, then epoch 4
+        (die_at_file, ("confusion_matrix.png", "half", 1), 4),
+    ]:
+        result = resumed(patch=patch, patch_arguments=moment).end()
+        assert result.returncode == -signal.SIGKILL, (moment, result.stdout, result.stderr)
+        lines = assert_whole(run)
+        assert len(lines) - 1 == epochs, moment
+        assert lines[: len(logged)] == logged, f"{moment}: a logged row changed"
+        logged = lines
+        if moment[1] == "half":
+            assert partial_files(run), "the kill was meant to be in the middle of a file"
+        if moment[0] == "loss.png":
+            drawn = (run / "loss.png").stat().st_mtime_ns
+    result = resumed().end()
+    assert result.returncode == 0, result.stderr
+    assert "going on after epoch 4" in result.stdout
+    assert assert_whole(run) == logged
+    assert (run / "loss.png").stat().st_mtime_ns > drawn, "the plot that was killed is drawn again"
+    assert json.loads((run / "config.json").read_text())["resumed"] == 6
+    assert_same_run(run, unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_at_random_moments_the_run_ends_as_if_unbroken(unbroken, resumed, tmp_path, seed):
+    moments, run, logged = random.Random(seed), tmp_path / "run", []
+    for _ in range(4):
+        training = resumed()
+        if moments.random() < 0.5:
+            time.sleep(moments.uniform(0, 12))
+        else:  # while something is being written
+            name = moments.choice([".best.", ".training_state.", ".log.", ".loss."])
+            while training.is_running() and not list(run.glob(name + "*")):
+                time.sleep(0.0005)
+            time.sleep(moments.uniform(0, 0.02))
+        if training.is_running():
+            training.kill(signal.SIGKILL)
+        training.end()
+        if run.exists():
+            lines = assert_whole(run)
+            assert lines[: len(logged)] == logged
+            logged = lines
+    result = resumed().end()
+    assert result.returncode == 0, result.stderr
+    assert assert_whole(run)[: len(logged)] == logged
+    assert_same_run(run, unbroken)
+
+
+def test_a_broken_state_is_told(unbroken, tmp_path, small_images, run, refused):
+    shutil.copytree(unbroken, tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config | {"finished": False}))
+    (tmp_path / "run" / "training_state.npz").write_bytes(b"PK\x03\x04 cut off")
+    result = train("--data", small_images, "--output", tmp_path / "run", *OPTIONS, "--resume")
+    refused(result, "training_state.npz", "--output")
+    assert (tmp_path / "run" / "log.csv").read_bytes() == (unbroken / "log.csv").read_bytes()
+
+
+# -- stopped ---------------------------------------------------------------------------------------------------
+
+
+def wait_for(training: Training, word: str) -> None:
+    """Wait until the training has printed a word."""
+    end = time.monotonic() + 120
+    while word not in training.stdout.read_text():
+        assert training.is_running(), training.stderr.read_text()
+        assert time.monotonic() < end, f"no {word!r} in 120 s"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "patch"),
+    [(signal.SIGTERM, 143, None), (signal.SIGINT, 130, None), (signal.SIGTERM, 143, leave_no_memory)],
+)
+def test_a_signal_ends_a_training(resumed, tmp_path, number, status, patch):
+    """The last time with threads that read images."""
+    training = resumed("--epochs", 1000, patch=patch)
+    wait_for(training, "epoch    1/")
+    training.kill(number)
+    result = training.end(20)
+    assert result.returncode == status
+    assert result.stderr == ""
+    assert len(assert_whole(tmp_path / "run")) > 1
+
+
+def test_a_signal_ends_a_training_inside_a_long_step(resumed, tmp_path):
+    """The paper's network takes more than 16 s a step on a CPU, and DBC kills after about ten."""
+    training = resumed(patch=block_in_native_code)
+    wait_for(training, "blocking")
+    sent = time.monotonic()
+    training.kill(signal.SIGTERM)
+    assert training.end(20).returncode == 143
+    assert time.monotonic() - sent < 8
+    assert_whole(tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_signal_ends_a_real_long_step(tmp_path, image_maker):
+    images = image_maker(tmp_path / "data", {"NOR": 80, "PVC": 80})
+    training = Training("--data", images, "--output", tmp_path / "run", "--model", "paper")
+    wait_for(training, "parameters")
+    time.sleep(6)
+    sent = time.monotonic()
+    training.kill(signal.SIGTERM)
+    result = training.end(20)
+    assert (result.returncode, result.stderr) == (143, "")
+    assert time.monotonic() - sent < 8
+
+
+# -- a full disk -----------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_told_and_the_earlier_files_are_intact(unbroken, resumed, tmp_path):
+    run = tmp_path / "run"
+    assert (
+        resumed(patch=die_at_batch, patch_arguments=(1, 0)).end().returncode == -signal.SIGKILL
+    )  # one epoch is done
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    # Room for the network, not for the state that resuming needs.
+    limit = (run / "best.keras").stat().st_size + 100_000
+    result = resumed(patch=limit_file_size, patch_arguments=(limit,)).end()
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("error: ")
+    assert "ulimit" in result.stderr
+    assert len(assert_whole(run)) == 2
+    for name in ("log.csv", "training_state.npz"):
+        assert (run / name).read_bytes() == before[name]
+    assert not partial_files(run)
+    assert resumed().end().returncode == 0
+    assert_same_run(run, unbroken)
+
+
+@pytest.mark.parametrize("size", [100, 1_000_000])
+def test_no_room_from_the_start_is_told(tmp_path, small_images, size):
+    """For config.json; for the network."""
+    result = train(
+        *("--data", small_images, "--output", tmp_path / "run", "--epochs", 1),
+        patch=limit_file_size,
+        patch_arguments=(size,),
+    )
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("error: ")
+    assert_whole(tmp_path / "run")
+    assert not partial_files(tmp_path / "run")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+@pytest.mark.slow
+def test_a_small_disk_that_fills_up_is_told(tmp_path, small_images, run):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.system(f"mount -t tmpfs -o size=2300k none {disk} 2>/dev/null"):
+        pytest.skip("mounting is not allowed here")
+    try:
+        result = run("train_keras.py", "--data", small_images, "--output", disk / "run", "--epochs", 1)
+        assert result.returncode == 1
+        assert result.stderr.startswith("error: no space left")
+        assert len(result.stderr.splitlines()) == 1
+        assert_whole(disk / "run")
+    finally:
+        os.system(f"umount {disk}")
