@@ -170,9 +170,7 @@ def write_scores(
         scores.write_predictions(path, images.names, true, probabilities, classes)
     scores.save_figure(scores.plot_confusion_matrix(metrics, note), folder / "confusion_matrix.png")
     scores.save_figure(scores.plot_curves(true, probabilities, classes, note), folder / "curves.png")
-    scores.save_figure(
-        scores.plot_per_class(metrics, metrics["intervals"], note), folder / "per_class.png"
-    )
+    scores.save_figure(scores.plot_per_class(metrics, metrics["intervals"], note), folder / "per_class.png")
     print("\n" + scores.table(metrics, metrics["intervals"]))
     if split == "ds1-ds2":
         print("\nWithout record 202, whose patient is also in DS1 (record 201):")

@@ -36,7 +36,7 @@ LOG_COLUMNS = [
 ]
 STATE_FILE = "training_state.npz"
 # Kept free before a time limit beside the measured times, for what cannot be measured before.
-SPARE_SECONDS = 20
+SPARE_SECONDS = 30
 
 
 class TimeIsUp(Exception):
@@ -58,7 +58,7 @@ class Recorder(keras.callbacks.Callback):
     epochs : int
         How many there are in all.
     evaluated_images : dict
-        How many images the ``validation`` and ``test`` parts have, for the time limit.
+        How many images ``validation`` and, after training, scoring (``test``) predict, for the time limit.
     deadline : float, optional
         ``time.time()`` at which the whole run must have ended.
     note : str, optional

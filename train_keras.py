@@ -8,9 +8,11 @@ confusion_matrix.png and config.json. KERAS_BACKEND=jax trains on JAX's devices,
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -74,7 +76,8 @@ def main(arguments: list[str]) -> None:
         if len(runs) > 1:
             print(f"\nFold {run_options.fold} of {options.folds}, in {folder}", flush=True)
         parts = splits.split_as(data.images, vars(run_options))
-        metrics = train(data, parts, run_options, folder, deadline)
+        with leave_at_signals(folder):
+            metrics = train(data, parts, run_options, folder, deadline)
         if metrics["stopped_early"] and len(runs) > 1:
             print("no time left for all folds; go on with --resume")
             return
@@ -232,6 +235,39 @@ def normal_classes(classes: list[str]) -> list[str]:
     return [name for name in classes if name in (next(iter(scheme)) for scheme in CLASSES.values())]
 
 
+@contextlib.contextmanager
+def leave_at_signals(folder: Path):
+    """While this lasts, SIGTERM and Ctrl-C end the process on the spot, without unwinding.
+
+    command.run lets them raise an exception, wherever the main thread is. Inside a callback of TensorFlow or
+    JAX that is printed and forgotten, or crashes. And there is nothing to unwind for: each file in the run
+    folder is whole at every moment, but for the one that is being written.
+    """
+
+    def leave(number, _frame):
+        remove_partial_files(folder)
+        os._exit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if not callable(before[signal.SIGTERM]):  # not started by command.run: a notebook keeps its Ctrl-C
+        yield
+        return
+    for number in before:
+        if callable(before[number]):  # a background job ignores SIGINT, and goes on to do so
+            signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what command.whole_file left of a file when its writing was cut off."""
+    for partial in folder.glob(".*.partial-*"):
+        partial.unlink(missing_ok=True)
+
+
 def train(
     data: Data, parts: splits.Split, options: argparse.Namespace, folder: Path, deadline: float | None = None
 ) -> dict:
@@ -271,8 +307,7 @@ def train(
     precision = choose_precision(options.precision, devices)
     images = data.images
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in folder.glob(".*.partial-*"):  # left by a kill while a file was written
-        stale.unlink(missing_ok=True)
+    remove_partial_files(folder)
     command.write_json(folder / "config.json", describe_run(data, parts, options, devices, precision, config))
     describe_split(images, parts)
 
@@ -302,14 +337,15 @@ def train(
         training,
         schedule,
         options.epochs,
-        {"validation": len(parts.validation), "test": len(parts.test)},
+        # The report hides places of a beat of each class, one after another (report.py).
+        {"validation": len(parts.validation), "test": len(parts.test) + 128 * len(images.classes)},
         deadline,
         data.note,
     )
     with scope():
         first = recorder.restore(model)
     if first:
-        print(f"going on after epoch {first}")
+        print(f"going on after epoch {first}", flush=True)
     stopped = False
     try:
         if first < options.epochs:
@@ -397,8 +433,6 @@ def choose_devices(wanted: int | None):
 
     All GPUs, or one CPU, unless ``wanted`` says how many; CPU devices are then logical ones.
     """
-    import contextlib
-
     import keras
 
     if keras.backend.backend() == "jax":

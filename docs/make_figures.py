@@ -234,14 +234,15 @@ def plot_normalization(layers: dict, beat: np.ndarray, sample: np.ndarray):
         edges = np.linspace(*np.quantile(values[..., chosen], [0.002, 0.998]), 60)
         for number, i in enumerate(chosen):
             own = values[..., i]
-            words = f"map {i}: mean {own.mean():.2f}, deviation {own.std():.2f}"
+            words = f"{i}: {own.mean():.2f}, {own.std():.2f}"
             axes.hist(own.ravel(), edges, histtype="step", density=True, color=COLOURS[number], label=words)
         axes.set_xlabel(f"Value {word}, in {len(sample)} beats", fontsize=8)
         axes.set_ylabel("Density", fontsize=8)
         axes.tick_params(labelsize=7)
         axes.grid(color="0.9", linewidth=0.6)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, fontsize=6.5, frameon=False)
+        place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 3, "frameon": False}
+        axes.legend(title="Map: mean, standard deviation", title_fontsize=7, fontsize=7, **place)
     return figure
 
 

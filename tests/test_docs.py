@@ -179,7 +179,8 @@ def test_drawn_network_has_all_parameters():
 @pytest.mark.slow
 def test_every_figure_is_made(tmp_path, small_images, run):
     # Enough epochs that the network names one PVC rightly.
-    trained = run("train_keras.py", "--data", small_images, "--output", tmp_path / "run", "--epochs", 8)
+    options = ["--epochs", 20, "--batch-size", 16]
+    trained = run("train_keras.py", "--data", small_images, "--output", tmp_path / "run", *options)
     assert trained.returncode == 0, trained.stderr
     made = run("docs/make_figures.py", tmp_path / "run", "--data", small_images, "--output", tmp_path)
     assert made.returncode == 0, made.stderr

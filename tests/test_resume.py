@@ -200,6 +200,7 @@ def test_a_signal_ends_a_training(resumed, tmp_path, number, status, patch):
     assert result.returncode == status
     assert result.stderr == ""
     assert len(assert_whole(tmp_path / "run")) > 1
+    assert not partial_files(tmp_path / "run")
 
 
 def test_a_signal_ends_a_training_inside_a_long_step(resumed, tmp_path):
