@@ -63,7 +63,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     add("--output", metavar="DIR", type=Path, required=True, help="folder for the runs and crops.md")
     add("--images", type=number, default=1000, metavar="N", help="train on N of each class (default 1000)")
     add("--epochs", type=number, default=15, metavar="N", help="for each run (default 15)")
-    add("--folds", type=number, default=3, metavar="N", help=f"the first N of {FOLDS} folds (default 3)")
+    add("--folds", type=number, default=2, metavar="N", help=f"the first N of {FOLDS} folds (default 2)")
     options = parser.parse_args(arguments)
     if options.folds > FOLDS:
         parser.error(f"--folds {options.folds}: there are {FOLDS}")
