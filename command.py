@@ -224,7 +224,11 @@ def check_output(path: str | os.PathLike) -> None:
     """Raise InputError if ``path`` is a file or lies below one, or its folder cannot be written to."""
     path = Path(path).absolute()
     for place in [path, *path.parents]:
-        if place.is_dir():
+        try:
+            is_folder = place.is_dir()
+        except PermissionError:  # a folder above it may not even be looked into
+            continue
+        if is_folder:
             if not os.access(place, os.W_OK | os.X_OK):
                 raise InputError(f"--output {path}: no permission to write to {place}; choose another folder")
             return

@@ -152,7 +152,7 @@ class Images:
             try:
                 parts = pool.map(take, range(0, len(self), chunk))
                 for name, checksum in zip(self.names, itertools.chain.from_iterable(parts), strict=True):
-                    digest.update(name.encode() + b"\0" + checksum)
+                    digest.update(os.fsencode(name) + b"\0" + checksum)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise

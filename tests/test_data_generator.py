@@ -1,6 +1,7 @@
 """Batches, crops, and image folders of any kind."""
 
 import ast
+import os
 import sys
 import time
 from itertools import islice
@@ -192,6 +193,15 @@ def test_a_strangers_folder(tmp_path):
     assert images.classes == ["ant", "cat", "dog"]
     assert images.names == ["ant/a.png", "cat/a.png", "dog/a.png", "dog/b.jpg"]
     assert np.abs(images.gather(np.arange(4)).astype(int) - 90).max() <= 1
+
+
+def test_a_file_name_may_be_of_any_bytes(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        image = cv2.imencode(".png", np.full((128, 128), 90, np.uint8))[1].tobytes()
+        with open(os.fsencode(tmp_path / name) + b"/\xff\xfe.png", "wb") as file:
+            file.write(image)
+    assert len(Images(tmp_path).check()) == 64
 
 
 @pytest.mark.parametrize(
