@@ -63,8 +63,9 @@ def main(arguments):
         ctypes.CDLL(None).sleep(60)
     if "error" in arguments:
         raise command.InputError("first line\\nsecond line")
-    if "full" in arguments:
-        raise OSError(28, "No space left on device", "a/file")
+    for number, name in ((28, "full"), (13, "denied"), (30, "read-only")):
+        if name in arguments:
+            raise OSError(number, name, "a/file")
     time.sleep(60)
 command.run(main)
 """
@@ -97,9 +98,16 @@ def test_errors_are_one_line():
     process = drive("error")
     assert process.communicate(timeout=30)[1] == "error: first line second line\n"
     assert process.returncode == 2
-    process = drive("full")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [("full", "no space left"), ("denied", "permission denied"), ("read-only", "the disk is read-only")],
+)
+def test_faults_of_the_disk_are_one_line(fault, words):
+    process = drive(fault)
     errors = process.communicate(timeout=30)[1]
-    assert errors.startswith("error: no space left on the disk")
+    assert errors.startswith(f"error: {words}")
     assert "a/file" in errors
     assert errors.count("\n") == 1
     assert process.returncode == 1
