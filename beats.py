@@ -287,8 +287,9 @@ def draw(signal: np.ndarray) -> np.ndarray:
     points = np.empty((max(len(signal), 2), 1, 2), np.int32)
     points[:, 0, 0] = np.linspace(0, (IMAGE_SIZE - 1) * scale, len(points))
     if high > low:
-        stretch = (IMAGE_SIZE - 1 - 2 * _BORDER) * scale / (high - low)
-        points[:, 0, 1] = np.rint((high - signal) * stretch + _BORDER * scale)
+        # In float64 and divided first, so that the faintest signal does not overflow.
+        depth = (high - signal.astype(np.float64)) / (high - low)
+        points[:, 0, 1] = np.rint(depth * ((IMAGE_SIZE - 1 - 2 * _BORDER) * scale) + _BORDER * scale)
     else:
         points[:, 0, 1] = (IMAGE_SIZE - 1) * scale // 2
     image = np.full((IMAGE_SIZE, IMAGE_SIZE), PAPER, np.uint8)

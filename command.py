@@ -46,6 +46,18 @@ def check_python() -> None:
 check_python()  # at once: the packages that the scripts import next may not even be there
 
 
+def _explain_missing_package(kind, problem, trace) -> None:
+    """Say in one line that a package is missing, for whoever forgot to activate the environment."""
+    if not isinstance(problem, ModuleNotFoundError):
+        sys.__excepthook__(kind, problem, trace)
+        return
+    fail(f"{problem}: activate the environment (source .venv/bin/activate), or make it (bash run.sh setup)")
+    os._exit(2)
+
+
+sys.excepthook = _explain_missing_package
+
+
 class InputError(Exception):
     """Something that the user gave is wrong; the message names it and says what to do."""
 
@@ -187,12 +199,15 @@ def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     check_output(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     prefix = f".{path.name}.partial-"
     for left in path.parent.glob(prefix + "*"):  # by a run that was killed
         if not _is_running(left.name.removeprefix(prefix).partition("-")[0]):
             shutil.rmtree(left, ignore_errors=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=path.parent))
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=path.parent))
+    except FileNotFoundError as problem:  # some folders, such as /proc, take no new ones
+        raise InputError(f"{path} cannot be made ({problem.strerror}); choose another --output") from problem
     try:
         temporary.chmod(0o777 & ~_umask())
         yield temporary
@@ -218,6 +233,16 @@ def _umask() -> int:
     umask = os.umask(0o022)
     os.umask(umask)
     return umask
+
+
+def make_folder(path: str | os.PathLike) -> None:
+    """Make a folder and those above it; raise InputError where that is not possible (but for a full disk)."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise InputError(f"{path} cannot be made ({problem.strerror}); choose another --output") from problem
 
 
 def check_output(path: str | os.PathLike) -> None:

@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> None:
     check_same(options)
     data = train_keras.load_data(train_options(options, options.models[0]))
     parts = choose_images(data.images, options)
-    options.output.mkdir(parents=True, exist_ok=True)
+    command.make_folder(options.output)
     command.write_json(options.output / "comparison.json", {"options": equal_conditions(options)})
     rows = []
     for name in options.models:

@@ -81,7 +81,7 @@ def main(arguments: list[str]) -> None:
         model, classes = load_model(options.model)
     started = time.time()
     probabilities = predict(model, images, options.batch_size)
-    options.output.mkdir(parents=True, exist_ok=True)
+    command.make_folder(options.output)
     metrics = write_scores(options.output, images, probabilities, classes, split, note)
     metrics["training_images_included"] = options.all if trained_here else None  # None: not known
     metrics["seconds"] = round(time.time() - started, 1)

@@ -378,8 +378,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("name", metavar="NAME", choices=MODELS, help="one of the networks below")
     name = parser.parse_args(argv).name
 
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow's start-up messages
-    model = build_model(name)
+    with command.quiet_import():
+        model = build_model(name)
     # Keras' own summary cuts long names and has no multiply-adds.
     print(f"{'layer':<28}{'kind':<24}{'output':<18}{'parameters':>12}{'multiply-adds':>16}")
     for layer in model.layers:

@@ -161,7 +161,7 @@ set_up() {
     if ! "$system" -c 'import venv, ensurepip' 2>/dev/null; then
         fail "$system has no venv module; install it (Debian: apt-get install python3-venv), or name another Python: PYTHON=/path/to/python3.12 bash run.sh"
     fi
-    echo "Installing the packages of requirements.txt into .venv (some minutes; $($gpu && echo 'with CUDA, about 5 GB' || echo 'about 2 GB'))"
+    echo "Installing the packages of requirements.txt into .venv (some minutes; $($gpu && echo 'with CUDA, about 5 GB' || echo 'about 3 GB'))"
     if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)))' 2>/dev/null; then
         run "$system" -m venv --clear .venv
     fi

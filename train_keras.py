@@ -26,7 +26,7 @@ import numpy as np
 import splits
 from beats import CLASSES
 from image_folder import Images, limit_images, read_description
-from model_keras import MODELS
+from model_keras import MODELS, MOMENTUM
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 # What may differ when a run is resumed: where it happens and for how long, not what is computed.
@@ -306,7 +306,7 @@ def train(
         devices, scope = choose_devices(options.devices)
     precision = choose_precision(options.precision, devices)
     images = data.images
-    folder.mkdir(parents=True, exist_ok=True)
+    command.make_folder(folder)
     remove_partial_files(folder)
     command.write_json(folder / "config.json", describe_run(data, parts, options, devices, precision, config))
     describe_split(images, parts)
@@ -400,6 +400,11 @@ def build(options: argparse.Namespace, precision: str, classes: int, steps: int)
     recipe = MODELS[options.model]
     model = build_model(options.model, classes, seed=options.seed)
     total = steps * options.epochs
+    # Validation uses moving averages, which in a run of few steps would still be those of the beginning.
+    momentum = min(MOMENTUM, max(0.5, 1 - 20 / total))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = momentum
     warm_up = max(1, round(WARM_UP * total))
     # The rate ends near zero: at a constant one the validation loss jumps from epoch to epoch.
     schedule = keras.optimizers.schedules.CosineDecay(

@@ -7,7 +7,7 @@ from command import InputError
 import numpy as np
 import pytest
 import wfdb
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import beats
@@ -65,6 +65,7 @@ def test_far_beats_have_windows_by_the_formula(gaps):
 
 
 @given(samples=st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=600))
+@example([0.0, 2.7017034392182473e-42])
 @settings(deadline=None)
 def test_any_signal_is_drawn_edge_to_edge(samples):
     image = beats.draw(np.array(samples, np.float32))
