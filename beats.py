@@ -4,6 +4,7 @@ The method is that of Jun et al. 2018 (arXiv:1804.06812): one beat is the plotte
 neighbours, as a 128x128 grayscale image. Every fact about it stands here once; the other files import it.
 """
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,12 +63,12 @@ def image_name(record: str, sample: int) -> str:
     return f"{record}_{sample}.png"
 
 
-def parse_image_name(name: str) -> tuple[str, int] | None:
+def parse_image_name(name: str | Path) -> tuple[str, int] | None:
     """Return (record, sample) of an image file's name or path, or None if it is not of that form.
 
     A record's name may itself hold ``_``, so the last one parts it from the sample.
     """
-    record, _, sample = Path(name).stem.rpartition("_")
+    record, _, sample = os.path.splitext(os.path.basename(name))[0].rpartition("_")
     return (record, int(sample)) if record and sample.isascii() and sample.isdigit() else None
 
 

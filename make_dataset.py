@@ -7,7 +7,6 @@ SOURCE is a folder of WFDB records (.hea .dat .atr), or `mitdb` (downloads the M
 """
 
 import hashlib
-import itertools
 import json
 import multiprocessing.connection
 import os
@@ -330,14 +329,13 @@ def draw_record(
     return record.lead, record.rate
 
 
-def sample_evenly(paths: list[Path], most: int) -> list[Path]:
+def sample_evenly(paths: list, most: int) -> list:
     """Return at most ``most`` of the images, drawn evenly over records and, within one, over its time."""
     by_record = {}
     for path in paths:
-        by_record.setdefault(beats.parse_image_name(path.name)[0], []).append(path)
-    groups = [
-        sorted(group, key=lambda path: beats.parse_image_name(path.name)[1]) for group in by_record.values()
-    ]
+        record, sample = beats.parse_image_name(path)
+        by_record.setdefault(record, []).append((sample, path))
+    groups = [[path for _, path in sorted(group)] for _, group in sorted(by_record.items())]
     # Where there are more records than places, take records from the first to the last.
     groups = [groups[i * len(groups) // min(most, len(groups))] for i in range(min(most, len(groups)))]
     shares = [0] * len(groups)
@@ -357,33 +355,27 @@ def save_preview(folder: Path, classes: list[str], simulated: bool) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    size = 0.95  # inches
-    figure = Figure(figsize=(PREVIEW_COLUMNS * size + 0.7, len(classes) * size + 0.75), dpi=110)
+    cell, frame, left, top, dpi = beats.IMAGE_SIZE + 4, 170, 80, 50, 120  # pixels, gray level, dots an inch
+    grid = np.full((len(classes) * cell, PREVIEW_COLUMNS * cell), 255, np.uint8)
+    for row, name in enumerate(classes):
+        paths = [f"{folder}/{name}/{file}" for file in os.listdir(folder / name)]
+        for column, path in enumerate(sample_evenly(paths, PREVIEW_COLUMNS)):
+            place = grid[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]
+            place[1:-1, 1:-1] = frame
+            place[2:-2, 2:-2] = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+    height, width = grid.shape
+    figure = Figure(figsize=((left + width) / dpi, (top + height) / dpi), dpi=dpi)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(
-        len(classes),
-        PREVIEW_COLUMNS,
-        squeeze=False,
-        gridspec_kw={
-            "wspace": 0.06,
-            "hspace": 0.06,
-            "left": 0.07,
-            "right": 0.995,
-            "top": 0.95,
-            "bottom": 0.01,
-        },
+    # One dot of the figure for each pixel, so that the lines stay as sharp as the network sees them.
+    axis = figure.add_axes(
+        (left / (left + width), 0, width / (left + width), height / (top + height)), frame_on=False
     )
-    for row, name in zip(axes, classes, strict=True):
-        paths = sample_evenly(sorted((folder / name).iterdir()), PREVIEW_COLUMNS)
-        for axis, path in itertools.zip_longest(row, paths):
-            axis.set(xticks=[], yticks=[])
-            for line in axis.spines.values():
-                line.set_color("0.7" if path else "none")
-            if path:
-                axis.imshow(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), cmap="gray", vmin=0, vmax=255)
-        row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=12, labelpad=6)
+    axis.imshow(grid, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+    axis.set_xticks([])
+    axis.set_yticks([(row + 0.5) * cell for row in range(len(classes))], classes, fontsize=11)
+    axis.tick_params(length=0)
     title = "Beats by class" + (f" ({command.SIMULATED_NOTICE})" if simulated else "")
-    figure.suptitle(title, fontsize=13, y=0.985)
+    figure.suptitle(title, fontsize=13, y=1 - top / 2 / (top + height), va="center")
     figure.savefig(folder / "preview.png")
 
 
