@@ -409,7 +409,7 @@ def _class_row(run: Run, name: str) -> str:
 def _about_intervals(run: Run) -> str:
     """Say how the intervals were made, where there are none, and how far they can be trusted."""
     intervals = run.metrics["intervals"]
-    words = f"Small print: {scores._interval_words(intervals)}, {intervals['repeats']:,d} repeats. "
+    words = f"Small print: {scores.interval_words(intervals)}, {intervals['repeats']:,d} repeats. "
     words += "One without any error has no width, which does not mean that there can be none. PPV: positive predictive value (precision). AUC: area under the ROC curve."
     missing = {name: why for name, why in intervals.get("missing", {}).items() if why != "no beats"}
     if missing:
@@ -739,7 +739,7 @@ SUMMARY = {
 
 def _value(value: float | None, key: str = "accuracy") -> str:
     """Return a score in words (see scores), without a line break before the percent sign."""
-    return scores._value(value, key).replace(" %", "\N{NO-BREAK SPACE}%")
+    return scores.in_words(value, key).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _title(key: str) -> str:

@@ -321,9 +321,9 @@ def table(metrics: dict, intervals: dict | None = None) -> str:
     present = sum(values["support"] > 0 for values in metrics["per_class"].values())
     lines = []
     for key in ("accuracy", *METRICS):
-        line = f"{TITLES[key]:<12}{_value(metrics[key], key):>9}"
+        line = f"{TITLES[key]:<12}{in_words(metrics[key], key):>9}"
         if intervals and intervals[key]:
-            low, high = (_value(end, key) for end in intervals[key])
+            low, high = (in_words(end, key) for end in intervals[key])
             line += f"   {low:>8} to {high:>8}"
         if key == "accuracy":
             line += f"   of {metrics['test_images']:,d} beats"
@@ -331,7 +331,7 @@ def table(metrics: dict, intervals: dict | None = None) -> str:
             line += f"   mean of {present} of {len(names)} classes, as below"
         lines.append(line)
     if intervals:
-        lines.append(_interval_words(intervals))
+        lines.append(interval_words(intervals))
     name_width = max(5, *map(len, names))
     widths = [max(len(TITLES[key]) + 1, 10) for key in METRICS]
     header = "".join(f"{TITLES[key]:>{width}}" for key, width in zip(METRICS, widths, strict=True))
@@ -339,13 +339,13 @@ def table(metrics: dict, intervals: dict | None = None) -> str:
     for name, short in zip(metrics["classes"], names, strict=True):
         values = metrics["per_class"][name]
         cells = "".join(
-            f"{_value(values[key], key):>{width}}" for key, width in zip(METRICS, widths, strict=True)
+            f"{in_words(values[key], key):>{width}}" for key, width in zip(METRICS, widths, strict=True)
         )
         lines.append(f"{short:<{name_width}}{cells}{values['support']:>9,d}")
     return "\n".join(lines)
 
 
-def _value(value: float | None, key: str) -> str:
+def in_words(value: float | None, key: str) -> str:
     """Return a score in words: AUC as a number, the others in percent, "-" if it is not defined."""
     if value is None:
         return "-"
@@ -367,7 +367,7 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 8] + ".." + name[-6:]
 
 
-def _interval_words(intervals: dict) -> str:
+def interval_words(intervals: dict) -> str:
     """Say what kind of intervals these are."""
     if intervals["units"] < 2:
         return f"no intervals: fewer than two {intervals['resampled']}"
@@ -454,7 +454,7 @@ def plot_confusion_matrix(metrics: dict, note: str | None = None):
     bar.ax.set_yticklabels(["0", "1", "5", "10", "25", "50", "100"], fontsize=7)
     bar.set_label("Percent of the true class's beats", fontsize=8)
     bar.outline.set_visible(False)
-    accuracy = _value(metrics["accuracy"], "accuracy")
+    accuracy = in_words(metrics["accuracy"], "accuracy")
     _set_title(figure, f"Accuracy {accuracy} of {metrics['test_images']:,d} beats", note)
     return figure
 
@@ -575,8 +575,8 @@ def plot_per_class(metrics: dict, intervals: dict | None = None, note: str | Non
     for axes in panels:
         axes.locator_params(axis="x", nbins=4, steps=[1, 2, 5, 10])
         axes.xaxis.set_major_formatter(PercentFormatter(1, symbol=None))
-    figure.supxlabel(f"Percent; {_interval_words(intervals)}" if intervals else "Percent", fontsize=8)
-    accuracy = _value(metrics["accuracy"], "accuracy")
+    figure.supxlabel(f"Percent; {interval_words(intervals)}" if intervals else "Percent", fontsize=8)
+    accuracy = in_words(metrics["accuracy"], "accuracy")
     _set_title(figure, f"Accuracy {accuracy} of {metrics['test_images']:,d} beats", note)
     return figure
 

@@ -76,8 +76,7 @@ def main(arguments: list[str]) -> None:
         if len(runs) > 1:
             print(f"\nFold {run_options.fold} of {options.folds}, in {folder}", flush=True)
         parts = splits.split_as(data.images, vars(run_options))
-        with leave_at_signals(folder):
-            metrics = train(data, parts, run_options, folder, deadline)
+        metrics = train(data, parts, run_options, folder, deadline)
         if metrics["stopped_early"] and len(runs) > 1:
             print("no time left for all folds; go on with --resume")
             return
@@ -290,6 +289,12 @@ def train(
     dict
         metrics.json's content.
     """
+    with leave_at_signals(folder):
+        return _train(data, parts, options, folder, deadline)
+
+
+def _train(data, parts, options, folder, deadline) -> dict:
+    """Do the work of :func:`train`."""
     run_started = time.time()
     config = read_config(folder)
     if config is not None and config.get("data_sha256") != data.checksum:
