@@ -1,10 +1,12 @@
 """What a beat and its image are: classes, records, windows and the drawn line.
 
 The method is that of Jun et al. 2018 (arXiv:1804.06812): one beat is the plotted signal between its
-neighbours, as a 128x128 grayscale image. Every fact about it stands here once; the other files import it.
+neighbours, as a 128x128 grayscale image. Another drawing, strips, keeps rhythm and amplitude. Every fact about
+them stands here once; the other files import it.
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -294,5 +296,161 @@ def draw(signal: np.ndarray) -> np.ndarray:
     else:
         points[:, 0, 1] = (IMAGE_SIZE - 1) * scale // 2
     image = np.full((IMAGE_SIZE, IMAGE_SIZE), PAPER, np.uint8)
-    cv2.polylines(image, [points], False, 0, 1, cv2.LINE_AA, _FRACTION_BITS)
+    _draw_lines(image, [points])
     return image
+
+
+def paper_drawer(record: Record) -> Callable[[int], np.ndarray]:
+    """Return the function that draws a beat's window with :func:`draw`, given its index among the beats."""
+    bounds = windows(record.samples, record.rate, len(record.signal))
+    return lambda beat: draw(record.signal[slice(*bounds[beat])])
+
+
+def _draw_lines(image: np.ndarray, lines: list[np.ndarray]) -> None:
+    """Draw dark lines into ``image``, each through its points: int32, (points, 1, 2), column and row."""
+    cv2.polylines(image, lines, False, 0, 1, cv2.LINE_AA, _FRACTION_BITS)
+
+
+# --- Strips: a beat as on a printed page, at a fixed scale of time and of amplitude ---------------------------
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A band of the image with a time axis of its own.
+
+    Attributes
+    ----------
+    top, bottom : int
+        Its rows, ``bottom`` not among them.
+    column : int
+        Where the beat's annotation stands.
+    seconds : float
+        What one column lasts.
+    tolerance : float
+        How many pixels the line may leave the signal. Where many samples share a column, those that a straight
+        line leaves out would be drawn one over the other, and make a level line three pixels thick.
+    """
+
+    top: int
+    bottom: int
+    column: int
+    seconds: float
+    tolerance: float = 0.0
+
+
+BEAT_STRIP = Strip(0, 68, 58, 1 / 160, 0.2)  # from 0.36 s before the annotation to 0.43 s after it
+RHYTHM_STRIP = Strip(76, 128, 76, 1 / 25, 0.5)  # from 3 s before to 2 s after
+TICK_STRIP = Strip(68, 76, RHYTHM_STRIP.column, RHYTHM_STRIP.seconds)  # between them: a mark at each beat
+# What is slower than this is no heart beat but the electrodes: long beside the widest beats, so that those stay.
+BASELINE_SECONDS = 1.0
+# The amplitudes that a strip shows: those between the percentiles, and more on each side by this share, since
+# few ectopic beats may be the highest.
+AMPLITUDE_PERCENTILES = (0.1, 99.9)
+AMPLITUDE_MARGIN = 0.2
+
+
+def strips_drawer(record: Record) -> Callable[[int], np.ndarray]:
+    """Return the function that draws a beat of ``record`` with its rhythm, given its index among the beats.
+
+    It returns an image as :func:`draw` does, of three bands. At the top the signal around the beat, at a fixed
+    scale of time, the annotation always in the same column; at the bottom a longer stretch, at a slower scale;
+    between them a tick at each annotated beat of that stretch, its own among them. Both show the signal as
+    :func:`amplitudes` gives it, so that a low beat is low. What lies outside of the record stays white. The
+    beats' symbols are not used.
+    """
+    depth = 1 - amplitudes(record.signal, record.rate)
+    lines = [_strip_line(strip, depth, record.rate) for strip in (BEAT_STRIP, RHYTHM_STRIP)]
+
+    def draw_strips(beat: int) -> np.ndarray:
+        image = np.full((IMAGE_SIZE, IMAGE_SIZE), PAPER, np.uint8)
+        sample = int(record.samples[beat])
+        for line in lines:
+            line(image, sample)
+        _draw_ticks(image, record.samples, sample, record.rate)
+        return image
+
+    return draw_strips
+
+
+def amplitudes(signal: np.ndarray, rate: float) -> np.ndarray:
+    """Return a record's signal less its baseline, on the record's own scale.
+
+    The baseline is the median of the second around. 0 and 1 are the percentiles AMPLITUDE_PERCENTILES of the
+    whole record, widened by AMPLITUDE_MARGIN; what lies beyond is clipped. A flat signal is 0.5.
+
+    Parameters
+    ----------
+    signal : numpy.ndarray of float, shape (samples,)
+        At least one sample, all finite, in any unit.
+    rate : float
+        Samples per second.
+
+    Returns
+    -------
+    numpy.ndarray, float64, shape (samples,)
+    """
+    signal = signal.astype(np.float64)
+    # Fifty values for a median, one median each tenth of a second: that many describe something so slow.
+    hop, step = max(1, round(BASELINE_SECONDS / 50 * rate)), 5
+    coarse = signal[::hop]
+    reach = round(BASELINE_SECONDS * rate / hop / 2)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(coarse, reach, "edge"), 2 * reach + 1)
+    medians = np.median(around[::step], axis=1)
+    level = signal - np.interp(np.arange(len(signal)), np.arange(len(medians)) * hop * step, medians)
+    low, high = np.percentile(level, AMPLITUDE_PERCENTILES)
+    if not high > low:
+        return np.full(len(signal), 0.5)
+    margin = AMPLITUDE_MARGIN * (high - low)
+    return np.clip((level - low + margin) / (high - low + 2 * margin), 0, 1)
+
+
+def _strip_line(strip: Strip, depth: np.ndarray, rate: float) -> Callable[[np.ndarray, int], None]:
+    """Return the function that draws a record's signal around a sample into a strip of an image.
+
+    ``depth`` is the whole record's, from 0 at the strip's upper edge to 1 at its lower one.
+    """
+    scale = 1 << _FRACTION_BITS
+    height = strip.bottom - strip.top
+    rows = np.rint((depth * (height - 1 - 2 * _BORDER) + _BORDER) * scale).astype(np.int32)
+    # One sample more on each side, so that the line runs up to the edges.
+    before = int((strip.column + 1) * strip.seconds * rate) + 1
+    after = int((IMAGE_SIZE - strip.column) * strip.seconds * rate) + 1
+    columns = strip.column + np.arange(-before, after + 1) / (strip.seconds * rate)
+    columns = np.rint(columns * scale).astype(np.int32)
+
+    def draw_line(image: np.ndarray, sample: int) -> None:
+        start, end = max(0, sample - before), min(len(rows), sample + after + 1)
+        points = np.empty((end - start, 1, 2), np.int32)
+        points[:, 0, 0] = columns[start - sample + before : end - sample + before]
+        points[:, 0, 1] = rows[start:end]
+        points = cv2.approxPolyDP(points, strip.tolerance * scale, False)
+        _draw_lines(image[strip.top : strip.bottom], [points])
+
+    return draw_line
+
+
+def _draw_ticks(image: np.ndarray, samples: np.ndarray, sample: int, rate: float) -> None:
+    """Draw a vertical tick at each beat around ``sample``, with a white row above and below."""
+    strip, scale = TICK_STRIP, 1 << _FRACTION_BITS
+    reach = IMAGE_SIZE * strip.seconds * rate  # more than the strip shows on either side; cv2 cuts it off
+    first, end = np.searchsorted(samples, [sample - reach, sample + reach])
+    columns = strip.column + (samples[first:end] - sample) / (strip.seconds * rate)
+    ticks = np.empty((end - first, 2, 1, 2), np.int32)
+    ticks[:, :, 0, 0] = np.rint(columns * scale)[:, None]
+    ticks[:, :, 0, 1] = [(strip.top + 1) * scale, (strip.bottom - 2) * scale]
+    _draw_lines(image, list(ticks))
+
+
+# --- The drawings by name -------------------------------------------------------------------------------------
+
+DRAWINGS = {"paper": paper_drawer, "strips": strips_drawer}
+
+
+def drawing_of(description: dict) -> str | None:
+    """Return how the images that dataset.json describes are drawn, or None where it does not tell.
+
+    ``description`` is that file's content, or {} for a folder that has none.
+    """
+    options = description.get("options")
+    # Data sets of the first version, which had one drawing, do not name it.
+    return options.get("drawing", "paper") if isinstance(options, dict) else None

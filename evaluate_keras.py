@@ -15,6 +15,7 @@ from command import InputError
 
 import numpy as np
 
+import beats
 import splits
 from image_folder import Images, limit_images, read_description
 
@@ -53,6 +54,8 @@ def main(arguments: list[str]) -> None:
 
     images = Images(options.data, read_classes(options.model))
     config = read_training(options.model)
+    description = read_description(options.data)
+    check_drawing(description, config, options.data)
     test = find_test_part(images, config)
     trained_here = test is not None
     split = None
@@ -74,7 +77,7 @@ def main(arguments: list[str]) -> None:
             "whether some of those are among them is not known."
         )
     images.check()
-    note = command.SIMULATED_NOTICE if read_description(options.data).get("simulated") else None
+    note = command.SIMULATED_NOTICE if description.get("simulated") else None
     if note:
         print(note)
     with command.quiet_import():
@@ -101,6 +104,19 @@ def read_training(model: Path) -> dict | None:
             f"{model.parent / 'config.json'} cannot be read ({problem}); mend or remove it"
         ) from problem
     return config
+
+
+def check_drawing(description: dict, config: dict | None, data: Path) -> None:
+    """Raise InputError if images and training are known to be of different drawings.
+
+    ``description`` is dataset.json of the images' folder ``data``, ``config`` config.json of the training.
+    """
+    drawn, trained = beats.drawing_of(description), (config or {}).get("drawing")
+    if drawn and trained and drawn != trained:
+        raise InputError(
+            f"--data {data} holds images of the drawing {drawn}, but the network was trained on {trained}; "
+            f"give it images that make_dataset.py drew with --drawing {trained}"
+        )
 
 
 def find_test_part(images: Images, config: dict | None) -> Images | None:

@@ -93,6 +93,13 @@ def read_options(arguments: list[str]):
         default="paper",
         help="paper: NOR PVC PAB RBB LBB APC VFW VEB; aami: N S V F Q (default paper)",
     )
+    parser.add_argument(
+        "--drawing",
+        choices=list(beats.DRAWINGS),
+        default="paper",
+        help="paper: the signal between the beat's neighbours, stretched to the image; strips: the beat and the "
+        "five seconds around it, at fixed scales of time and amplitude (default paper)",
+    )
     parser.add_argument("--lead", help="name of a lead or its index from 0 (default MLII, else the first)")
     parser.add_argument("--records", nargs="+", metavar="R", help="these records only (default all)")
     parser.add_argument(
@@ -182,6 +189,7 @@ def plan_dataset(source: Path, options) -> dict:
         "options": {
             "source_sha256": digest.hexdigest(),
             "classes": options.classes,
+            "drawing": options.drawing,
             "lead": options.lead,
             "records": names,
             "limit": options.limit,
@@ -236,6 +244,7 @@ def read_dataset(folder: Path) -> dict | None:
 def check_same(existing: dict, plan: dict, folder: Path) -> None:
     """Raise InputError if the data set that exists was made with other options, naming them."""
     before, now = existing.get("options", {}), plan["options"]
+    before = before | {"drawing": beats.drawing_of(existing)}
     different = [name for name in now if before.get(name) != now[name]]
     if different:
         words = []
@@ -266,9 +275,9 @@ def draw_all(source: Path, plan: dict, folder: Path, jobs: int) -> dict[str, tup
         ProcessPoolExecutor(min(jobs, len(chosen)), initializer=_start_worker) as pool,
         tqdm(total=total, unit="image", disable=not sys.stderr.isatty()) as bar,
     ):
-        lead = plan["options"]["lead"]
+        how = plan["options"]["lead"], plan["options"]["drawing"]
         tasks = {
-            pool.submit(draw_record, source / name, lead, entry["index"], entry["classes"], folder): name
+            pool.submit(draw_record, source / name, *how, entry["index"], entry["classes"], folder): name
             for name, entry in chosen.items()
         }
         try:
@@ -298,7 +307,7 @@ def _start_worker() -> None:
 
 
 def draw_record(
-    path: Path, lead: str | None, index: np.ndarray, classes: list[str], folder: Path
+    path: Path, lead: str | None, drawing: str, index: np.ndarray, classes: list[str], folder: Path
 ) -> tuple[str, float]:
     """Write the images of one record's beats.
 
@@ -308,6 +317,8 @@ def draw_record(
         The record's path without a suffix.
     lead : str or None
         See :func:`beats.find_lead`.
+    drawing : str
+        One of beats.DRAWINGS.
     index : numpy.ndarray of int, shape (images,)
         Which of the record's beats to draw.
     classes : list of str, length images
@@ -319,11 +330,9 @@ def draw_record(
         The lead's name and the sampling rate in Hz.
     """
     record = beats.read_record(path, lead)
-    bounds = beats.windows(record.samples, record.rate, len(record.signal))
+    draw = beats.DRAWINGS[drawing](record)
     for i, class_name in zip(index.tolist(), classes, strict=True):
-        start, end = bounds[i]
-        image = beats.draw(record.signal[start:end])
-        encoded = cv2.imencode(".png", image, PNG_SETTINGS)[1]
+        encoded = cv2.imencode(".png", draw(i), PNG_SETTINGS)[1]
         with open(f"{folder}/{class_name}/{beats.image_name(path.name, record.samples[i])}", "wb") as file:
             file.write(encoded)
     return record.lead, record.rate

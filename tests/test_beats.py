@@ -1,6 +1,8 @@
 """Windows, drawing, and reading of records, real and broken."""
 
+import hashlib
 import shutil
+from dataclasses import replace
 
 from command import InputError
 
@@ -91,6 +93,199 @@ def test_the_line_follows_the_signal_within_half_a_pixel():
 def test_drawing_is_the_same_whatever_the_unit():
     signal = np.random.default_rng(0).integers(-200, 200, 300).astype(np.float32)
     assert (beats.draw(signal) == beats.draw(signal * 4 + 8)).all()
+
+
+def hash_paper_images(record, indices):
+    draw = beats.paper_drawer(record)
+    return hashlib.sha256(b"".join(draw(i).tobytes() for i in indices)).hexdigest()
+
+
+def test_the_papers_images_stay_as_they_were():
+    # Published scores and networks are of these very pixels.
+    signal = np.random.default_rng(1).integers(-200, 200, 3000).cumsum().astype(np.float32)
+    samples = np.array([40, 300, 420, 800, 2900])
+    record = beats.Record("made", "MLII", 250.0, signal, samples, np.array(list("NNVNN")))
+    expected = "5f9fb0d7c8e44f1559751dae3e7f8e0a9f0b0879730e70c5f0b712825a4c2c2a"
+    assert hash_paper_images(record, range(5)) == expected
+
+
+def test_the_papers_images_of_a_real_record_stay_as_they_were(mitdb):
+    expected = "c62808c9db8e066bcff8c0f3e47fcf10095d85baa2fe42ce36f1161947377e1e"
+    assert hash_paper_images(beats.read_record(mitdb / "100"), [0, 1, 1000, -1]) == expected
+
+
+# -- strips ----------------------------------------------------------------------------------------------------
+
+BEAT_ROWS, TICK_ROWS, RHYTHM_ROWS = slice(0, 68), slice(68, 76), slice(76, 128)
+
+
+def make_record(times, sizes=None, seconds=30, rate=360, waves=1):
+    """Return a record with a beat at each time, a smooth bump of 0.1 s and some mV; ``waves`` scales the rest."""
+    sizes = [1.0] * len(times) if sizes is None else sizes
+    samples = np.array([round(time * rate) for time in times])
+    t = np.arange(round(seconds * rate)) / rate
+    signal = sum(h * np.exp(-(((t - x) / 0.03) ** 2) / 2) for h, x in zip(sizes, times, strict=True))
+    signal += 0.03 * waves * np.sin(2 * np.pi * 5 * t)  # so that no line is level
+    symbols = np.array(["N"] * len(times))
+    return beats.Record("made", "MLII", float(rate), signal.astype(np.float32), samples, symbols)
+
+
+def draw_strips(record, beat):
+    return beats.strips_drawer(record)(beat)
+
+
+def mark_columns(rows):
+    """Return the mean column of each group of dark columns, to parts of a column."""
+    dark = (255.0 - rows).sum(axis=0)
+    inside = np.flatnonzero(dark)
+    groups = np.split(inside, np.flatnonzero(np.diff(inside) > 1) + 1)
+    return [float(np.average(group, weights=dark[group])) for group in groups]
+
+
+def peak_columns(rows, row):
+    """Return the columns of the peaks that rise above a row."""
+    return mark_columns(rows[:row])
+
+
+def test_beats_stand_at_a_fixed_scale_of_time():
+    # One a second, but the seventh a third of a second early, with a pause behind it.
+    times = [*(5, 6, 7, 8, 9, 10), 10.7, *(12, 13, 14, 15)]
+    record = make_record(times)
+    for beat in range(4, 8):
+        image = draw_strips(record, beat)
+        shown = [76 + 25 * (time - times[beat]) for time in times]
+        shown = [column for column in shown if -0.5 < column < 127.5]
+        inner = [column for column in shown if 4 < column < 123]  # those at the edge are cut
+        ticks = mark_columns(image[TICK_ROWS])
+        assert len(ticks) == len(shown)
+        assert [x for x in ticks if 4 < x < 123] == pytest.approx(inner, abs=0.1)
+        peaks = peak_columns(image[RHYTHM_ROWS], 12)
+        assert [x for x in peaks if 4 < x < 123] == pytest.approx(inner, abs=0.3)
+        assert peak_columns(image[BEAT_ROWS], 20) == pytest.approx([58], abs=0.3)
+
+
+def test_a_close_neighbour_stands_in_the_beats_own_strip_too():
+    image = draw_strips(make_record([5, 6, 6.35, 7.5, 8.5]), 1)
+    assert peak_columns(image[BEAT_ROWS], 20) == pytest.approx([58, 58 + 160 * 0.35], abs=0.3)
+
+
+def test_the_strips_follow_the_signal():
+    # Waves of half a second; the beats that make them low are far away.
+    record = make_record([1, 2, 3, 4, 20], [1, 1, 1, 1, 0], waves=0)
+    t = np.arange(len(record.signal)) / record.rate
+    record = replace(record, signal=record.signal + np.float32(0.2) * np.sin(4 * np.pi * t))
+    image = draw_strips(record, 4)
+    depth = 1 - beats.amplitudes(record.signal, record.rate)
+    for rows, beat, seconds in ((BEAT_ROWS, 58, 1 / 160), (RHYTHM_ROWS, 76, 1 / 25)):
+        darkness = 255.0 - image[rows]
+        found = (darkness * np.arange(len(darkness))[:, None]).sum(axis=0) / darkness.sum(axis=0)
+        expected = 2 + np.interp(20 + (np.arange(128) - beat) * seconds, t, depth) * (len(darkness) - 5)
+        assert np.ptp(expected) > 10
+        assert np.abs(found - expected)[2:-2].max() < 1.2
+
+
+def heights(image):
+    """Return how many rows the beat in the middle rises over the line's usual row, in its strip and below."""
+    found = []
+    for rows, column in ((BEAT_ROWS, 58), (RHYTHM_ROWS, 76)):
+        dark = image[rows] < 128
+        usual = np.median([np.flatnonzero(line).mean() for line in dark.T if line.any()])
+        found.append(usual - np.flatnonzero(dark[:, column - 1 : column + 2].any(axis=1))[0])
+    return found
+
+
+def test_a_beat_of_half_the_amplitude_is_drawn_half_as_high():
+    times = np.arange(2, 28)
+    sizes = np.ones(len(times))
+    sizes[10] = 0.5
+    record = make_record(times, sizes, waves=0.2)
+    whole, half = (heights(draw_strips(record, beat)) for beat in (12, 10))
+    assert whole[0] > 40
+    assert whole[1] > 30
+    assert half == pytest.approx([rise / 2 for rise in whole], abs=1.5)
+    assert (draw_strips(replace(record, signal=record.signal * 4 + 8), 10) == draw_strips(record, 10)).all()
+
+
+def test_slow_baseline_is_taken_away():
+    record = make_record(np.arange(1, 30))
+    t = np.arange(len(record.signal)) / record.rate
+    wandering = replace(record, signal=record.signal + np.sin(2 * np.pi * 0.1 * t))
+    for beat in (5, 12):
+        # Wander as high as the beats. Left in, it would shrink them to less than half.
+        image, other = draw_strips(record, beat), draw_strips(wandering, beat)
+        assert heights(other) == pytest.approx(heights(image), rel=0.2)
+        lowest = [np.flatnonzero((i[BEAT_ROWS] < 128).any(axis=1)).max() for i in (image, other)]
+        assert abs(lowest[0] - lowest[1]) <= 5
+
+
+def test_outside_of_the_record_the_image_is_white():
+    record = make_record([0.2, 1.2, 2.2, 28.6, 29.8])
+    first, last = draw_strips(record, 0), draw_strips(record, 4)
+    for image, rows, edges in (
+        (first, BEAT_ROWS, (58 - 0.2 * 160, None)),
+        (first, RHYTHM_ROWS, (76 - 0.2 * 25, None)),
+        (last, BEAT_ROWS, (None, 58 + 0.2 * 160)),
+        (last, RHYTHM_ROWS, (None, 76 + 0.2 * 25)),
+    ):
+        dark = np.flatnonzero((image[rows] < 255).any(axis=0))
+        left, right = edges
+        assert dark[0] == (0 if left is None else pytest.approx(left, abs=2))
+        assert dark[-1] == (127 if right is None else pytest.approx(right, abs=2))
+
+
+def test_what_exceeds_stays_in_its_strip():
+    sizes = np.ones(600)
+    sizes[300], sizes[302] = 20, -20  # too few to count for the record's amplitude
+    record = make_record(np.arange(600) + 0.5, sizes, seconds=600)
+    image = draw_strips(record, 301)
+    assert (image[[0, 67, 68, 76, 127]] == 255).all()
+    high, low = draw_strips(record, 300), draw_strips(record, 302)
+    assert (high[2, 56:61] < 128).all()
+    assert (low[65, 56:61] < 128).all()
+    assert heights(image)[0] > 25
+
+
+@pytest.mark.parametrize("rate", [128, 250, 1000])
+def test_strips_look_alike_at_other_sampling_rates(rate):
+    times = [1.25, 2.25, 3.25, 4.25, 5, 6.5, 7.5, 8.5, 9.5]
+    images = [draw_strips(make_record(times, seconds=11, rate=r), 4).astype(float) for r in (360, rate)]
+    assert np.abs(images[0] - images[1]).mean() < 4
+    marks = [mark_columns(image[TICK_ROWS]) for image in images]
+    assert marks[1] == pytest.approx(marks[0], abs=0.1)
+    # Far less than a twentieth of a second makes.
+    times[4] += 0.05
+    moved = draw_strips(make_record(times, seconds=11), 4)
+    assert np.abs(images[0] - moved).mean() > 3 * np.abs(images[0] - images[1]).mean()
+
+
+def test_strips_do_not_tell_the_symbols(mitdb):
+    record = beats.read_record(mitdb / "208")
+    other = replace(record, symbols=np.full(len(record.symbols), "N"))
+    one, two = beats.strips_drawer(record), beats.strips_drawer(other)
+    for beat in (0, 1, 500, 1000, -1):
+        assert (one(beat) == two(beat)).all()
+
+
+@given(
+    samples=st.lists(st.floats(-5, 5, width=32), min_size=1, max_size=600),
+    rate=st.sampled_from([1.0, 50.0, 128.0, 360.0, 2000.0]),
+    place=st.floats(0, 1),
+)
+@example([0.0], 360.0, 0.0)
+@example([1.0] * 500, 360.0, 0.5)
+@example([0.0, 2.7017034392182473e-42], 360.0, 1.0)
+@settings(deadline=None)
+def test_strips_of_any_signal(samples, rate, place):
+    at = np.array([round(place * (len(samples) - 1))])
+    record = beats.Record("any", "MLII", rate, np.array(samples, np.float32), at, np.array(["N"]))
+    image = draw_strips(record, 0)
+    assert image.shape == (128, 128)
+    assert image.dtype == np.uint8
+    assert mark_columns(image[TICK_ROWS]) == pytest.approx([76], abs=0.05)
+    if len(samples) > 1:  # else there is no line
+        assert (image[BEAT_ROWS, 58] < 255).any()
+        assert (image[RHYTHM_ROWS, 76] < 255).any()
+    assert (image[[0, 67, 68, 76, 127]] == 255).all()
 
 
 @pytest.mark.parametrize(

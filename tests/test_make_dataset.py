@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+from command import InputError
+
 import cv2
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from conftest import PROJECT
 from test_beats import COUNTS, DAMAGES, damage, write_record
 
 import beats
+import evaluate_keras
 import make_dataset
+from image_folder import read_description
 
 
 def copy_records(mitdb, folder, *names):
@@ -102,6 +106,56 @@ def test_aami_classes(mitdb, tmp_path, run):
     assert found == {"N": 1543 + 1586, "S": 107 + 2, "V": 210 + 992, "F": 373, "Q": 2}
 
 
+@pytest.fixture(scope="module")
+def strips(mitdb, tmp_path_factory, run):
+    """Data set of record 209, drawn as strips."""
+    folder = tmp_path_factory.mktemp("strips") / "data"
+    arguments = ["--classes", "aami", "--drawing", "strips", "--records", "209", "--limit", 30]
+    result = run("make_dataset.py", mitdb, "--output", folder, *arguments)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_strips_are_drawn_from_the_record(mitdb, strips):
+    record = beats.read_record(mitdb / "209")
+    draw = beats.strips_drawer(record)
+    files = sorted((strips / "S").iterdir())
+    assert len(files) == 30
+    for file in files[:5]:
+        [beat] = np.flatnonzero(record.samples == beats.parse_image_name(file.name)[1])
+        assert (cv2.imread(str(file), cv2.IMREAD_UNCHANGED) == draw(beat)).all()
+    assert (strips / "preview.png").stat().st_size > 10_000
+    assert read_description(strips)["options"]["drawing"] == "strips"
+
+
+def test_a_second_run_with_another_drawing_is_refused(mitdb, strips, few, tmp_path, run, refused):
+    arguments = [mitdb, "--output", strips, "--classes", "aami", "--records", "209", "--limit", 30]
+    refused(run("make_dataset.py", *arguments), "--drawing (then strips, now paper)", str(strips))
+    assert "nothing to do" in run("make_dataset.py", *arguments, "--drawing", "strips").stdout
+    # The first version had one drawing, and did not name it.
+    shutil.copytree(few, tmp_path / "old")
+    description = json.loads((tmp_path / "old/dataset.json").read_text())
+    assert description["options"].pop("drawing") == "paper"
+    (tmp_path / "old/dataset.json").write_text(json.dumps(description))
+    arguments = [mitdb, "--output", tmp_path / "old", "--records", *description["records"], "--limit", 40]
+    assert "nothing to do" in run("make_dataset.py", *arguments).stdout
+    refused(run("make_dataset.py", *arguments, "--drawing", "strips"), "--drawing (then paper, now strips)")
+
+
+def test_a_network_of_another_drawing_is_refused(strips, few):
+    new, old, foreign = read_description(strips), read_description(few), read_description(strips / "S")
+    with pytest.raises(InputError, match=r"drawing strips, but .* trained on paper; .*--drawing paper"):
+        evaluate_keras.check_drawing(new, {"drawing": "paper"}, strips)
+    with pytest.raises(InputError, match="--drawing strips"):
+        evaluate_keras.check_drawing(old, {"drawing": "strips"}, few)
+    evaluate_keras.check_drawing(new, {"drawing": "strips"}, strips)
+    # Where one of both is not known, the images may be of the same drawing.
+    evaluate_keras.check_drawing(foreign, {"drawing": "strips"}, strips / "S")
+    evaluate_keras.check_drawing(new, {"drawing": None}, strips)
+    evaluate_keras.check_drawing(new, {}, strips)
+    evaluate_keras.check_drawing(new, None, strips)
+
+
 def test_format_212_gives_the_same_images(mitdb, tmp_path, run):
     import wfdb
 
@@ -164,6 +218,7 @@ def test_bad_sources_and_options(mitdb, tmp_path, run, refused):
     for bad in ("0", "-3", "many", "1.5"):
         refused(run("make_dataset.py", mitdb, "--output", out, f"--limit={bad}"), "--limit")
     refused(run("make_dataset.py", mitdb, "--output", out, "--classes", "icd"), "--classes")
+    refused(run("make_dataset.py", mitdb, "--output", out, "--drawing", "oil"), "--drawing", "strips")
     refused(run("make_dataset.py", mitdb), "--output")
     refused(run("make_dataset.py", mitdb, "--output", tmp_path / "file"), "is a file")
     refused(run("make_dataset.py", mitdb, "--output", tmp_path / "file" / "below"), "is a file")
