@@ -3,16 +3,16 @@
     python compare_networks.py --data DIR --output DIR [--models paper fast ...]
 
 All networks get the same training, validation and test images, in the same order, for the same number of
-epochs; learning rate and optimizer are each network's own. Each one's run is a folder of --output, and the
-same command goes on after an interruption. Writes comparison.csv, comparison.md and comparison.png.
+epochs; learning rate and optimizer are each network's own. Each one's run is a folder of --output. The same
+command goes on after an interruption; with other --models it adds them to those that are there. Writes
+comparison.csv, comparison.md and comparison.png.
 """
 
 import argparse
 import csv
 import io
 import json
-import os
-import platform
+import math
 from pathlib import Path
 
 import command
@@ -20,6 +20,7 @@ from command import InputError
 
 import numpy as np
 
+import plot_logs
 import scores
 import splits
 import train_keras
@@ -45,21 +46,27 @@ def main(arguments: list[str]) -> None:
     options = read_options(arguments)
     command.check_output(options.output)
     check_same(options)
+    runs = {name: train_options(options, name) for name in [*trained_before(options), *options.models]}
+    finished = [name for name, run in runs.items() if is_trained(run)]
     data = train_keras.load_data(train_options(options, options.models[0]))
     parts = choose_images(data.images, options)
+    check_images(runs, data, parts)
     command.make_folder(options.output)
     command.write_json(options.output / "comparison.json", {"options": equal_conditions(options)})
-    rows = []
-    for name in options.models:
-        run = train_options(options, name)
+    for name in finished:
+        print(f"{name}: trained before; remove {runs[name].output} to train it again", flush=True)
+    rows = {}
+    for name, run in runs.items():
+        if name in finished:
+            continue
         print(f"\n{name}: {MODELS[name].description}", flush=True)
-        if train_keras.is_finished(run.output, run):
-            print("trained before")
-        else:
-            train_keras.train(data, parts, run, run.output)
-        rows.append(describe(name, run.output, len(data.images.classes)))
-        write_table(options.output, rows, options, data, parts)
-    scores.save_figure(plot(rows, data.note), options.output / "comparison.png")
+        train_keras.train(data, parts, run, run.output)
+        finished.append(name)
+        write_comparison(options, runs, finished, rows, data, parts)
+    # Those that were here are described after a training, not before it: to load a network takes hold of
+    # the devices, which --devices has to set up first.
+    if not rows:
+        write_comparison(options, runs, finished, rows, data, parts)
     print("\n" + (options.output / "comparison.md").read_text())
 
 
@@ -132,16 +139,64 @@ def equal_conditions(options: argparse.Namespace) -> dict:
 def check_same(options: argparse.Namespace) -> None:
     """Raise InputError if --output holds a comparison under other conditions."""
     path = options.output / "comparison.json"
-    if not path.exists():
-        return
     try:
         before = json.loads(path.read_text())["options"]
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+        before.items()
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise InputError(f"{path} cannot be read ({problem}); choose another --output") from problem
-    if before != equal_conditions(options):
+    different = [
+        f"--{key.replace('_', '-')} (then {before.get(key)}, now {value})"
+        for key, value in equal_conditions(options).items()
+        if before.get(key) != value
+    ]
+    if different:
         raise InputError(
-            f"--output {options.output} holds a comparison with other options ({before}); choose another"
+            f"--output {options.output} holds a comparison with other options: {', '.join(different)}; "
+            "give the same, or choose another --output"
         )
+
+
+def trained_before(options: argparse.Namespace) -> list[str]:
+    """Return the networks beside --models whose finished runs --output holds: they stay in the comparison.
+
+    Raises InputError if one of them is not in MODELS any more.
+    """
+    names = []
+    for path in options.output.glob("*/config.json"):
+        folder = path.parent
+        config = train_keras.read_config(folder)
+        if folder.name in options.models or config["options"].get("model") != folder.name:
+            continue
+        if folder.name not in MODELS:
+            raise InputError(
+                f"{folder} holds a network that is not in MODELS of model_keras.py; move that folder elsewhere, "
+                "or choose another --output"
+            )
+        if config.get("finished"):
+            names.append(folder.name)
+    return sorted(names, key=list(MODELS).index)
+
+
+def is_trained(run: argparse.Namespace) -> bool:
+    """Return whether a network's run is finished; raise InputError if it had another recipe."""
+    try:
+        return train_keras.is_finished(run.output, run)
+    except InputError as problem:
+        raise InputError(f"{problem}, or remove {run.output} to train it again") from problem
+
+
+def check_images(runs: dict[str, argparse.Namespace], data: train_keras.Data, parts: splits.Split) -> None:
+    """Raise InputError if a run that was begun had other images than ``parts`` of ``data``."""
+    sizes = {part: len(getattr(parts, part)) for part in splits.PARTS}
+    for run in runs.values():
+        config = train_keras.read_config(run.output)
+        if config and (config.get("data_sha256"), config.get("images")) != (data.checksum, sizes):
+            raise InputError(
+                f"--data {run.data}: the run in {run.output} had other images; give the same, remove that folder "
+                "to train it again, or choose another --output"
+            )
 
 
 def choose_images(images, options: argparse.Namespace) -> splits.Split:
@@ -166,39 +221,63 @@ def choose_images(images, options: argparse.Namespace) -> splits.Split:
     )
 
 
-def describe(name: str, folder: Path, classes: int) -> dict:
+def write_comparison(options, runs: dict, finished: list[str], rows: dict[str, dict], data, parts) -> None:
+    """Write the comparison of the networks that are trained by now.
+
+    ``rows`` holds what describe() gave for some of them before; the others are added.
+    """
+    for name in finished:
+        if name not in rows:
+            rows[name] = describe(name, runs[name].output)
+    ordered = [rows[name] for name in runs if name in rows]
+    configs = [train_keras.read_config(runs[row["network"]].output) for row in ordered]
+    write_table(options, ordered, configs, parts, data.note)
+    scores.save_figure(plot(ordered, data.note), options.output / "comparison.png")
+
+
+def describe(name: str, folder: Path) -> dict:
     """Return the row of one network, from its run folder."""
-    import plot_logs
-    from model_keras import build_model, multiply_adds
+    log = plot_logs.read_log(folder / plot_logs.LOG_NAME)
+    path = folder / "metrics.json"
+    try:
+        metrics = json.loads(path.read_text())
+        row = {}
+        for key in ("accuracy", "sensitivity"):
+            # There is no interval of a single record.
+            low, high = metrics["intervals"][key] or (None, None)
+            row |= {key: metrics[key], f"{key}_low": low, f"{key}_high": high}
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise InputError(
+            f"{path} cannot be read ({problem!r}); remove {folder} to train {name} again"
+        ) from problem
+    with command.quiet_import():
+        # The network as it was trained: its entry in MODELS may have changed since.
+        from model_keras import load_model, multiply_adds
 
-    metrics = json.loads((folder / "metrics.json").read_text())
-    log = plot_logs.read_log(folder / "log.csv")
-    model = build_model(name, classes)
-    intervals = metrics["intervals"]
-    row = {
-        "network": name,
-        "parameters": model.count_params(),
-        "multiply_adds": multiply_adds(model),
-        "seconds": round(float(log["seconds"].sum())),
-        # The first epoch holds the compilation.
-        "images_per_second": float(np.median(log["images_per_second"][min(1, len(log["epoch"]) - 1) :])),
-    }
-    for key in ("accuracy", "sensitivity"):
-        low, high = intervals[key] or (None, None)
-        row |= {key: metrics[key], f"{key}_low": low, f"{key}_high": high}
-    return row
+        model = load_model(folder / "best.keras")[0]
+    size = {"parameters": model.count_params(), "multiply_adds": multiply_adds(model)}
+    del model
+    train_keras.release_devices()
+    # The first epoch holds the compilation.
+    rates = log["images_per_second"][min(1, len(log["epoch"]) - 1) :]
+    speed = {"seconds": round(float(log["seconds"].sum())), "images_per_second": float(np.median(rates))}
+    return {"network": name, **size, **speed, **row}
 
 
-def write_table(folder: Path, rows: list[dict], options, data, parts) -> None:
-    """Write comparison.csv, and comparison.md with the conditions in words."""
+def write_table(options, rows: list[dict], configs: list[dict], parts, note: str | None) -> None:
+    """Write comparison.csv, and comparison.md with the conditions in words.
+
+    ``configs`` is config.json of the networks' runs, in the order of ``rows``.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    with command.whole_file(folder / "comparison.csv") as path:
+    with command.whole_file(options.output / "comparison.csv") as path:
         path.write_text(text.getvalue())
     lines = [
-        "| Network | Parameters | Multiply-adds | Seconds | Images/s | Accuracy (95 % interval) | Mean sensitivity |",
+        "| Network | Parameters | Multiply-adds | Seconds | Images/s | Accuracy (95 % interval) "
+        "| Mean sensitivity (95 % interval) |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
@@ -208,14 +287,17 @@ def write_table(folder: Path, rows: list[dict], options, data, parts) -> None:
             f"| {_percent(row, 'sensitivity')} |"
         )
     sizes = ", ".join(f"{part} {len(getattr(parts, part)):,d}" for part in splits.PARTS)
+    places = list(dict.fromkeys(f"{', '.join(c['devices'])} ({c['machine']})" for c in configs))
     lines += [
         "",
-        f"{options.epochs} epochs, batch size {options.batch_size}, split over {options.split}, seed {options.seed}; "
-        f"images: {sizes}; {platform.machine()} with {os.cpu_count()} cores.",
+        f"{options.epochs} epochs, batch size {options.batch_size}, --split {options.split}, seed {options.seed}; "
+        f"images: {sizes}; trained on {' and on '.join(places)}.",
     ]
-    if data.note:
-        lines.append(data.note)
-    with command.whole_file(folder / "comparison.md") as path:
+    if len(places) > 1:
+        lines.append("Seconds and images/s of different devices do not compare the networks.")
+    if note:
+        lines.append(note)
+    with command.whole_file(options.output / "comparison.md") as path:
         path.write_text("\n".join(lines) + "\n")
 
 
@@ -228,37 +310,66 @@ def _percent(row: dict, key: str) -> str:
 
 
 def plot(rows: list[dict], note: str | None = None):
-    """Return a figure of accuracy and mean sensitivity against multiply-adds, with their intervals."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """Return a figure of each network's accuracy and mean sensitivity, with intervals, and its multiply-adds.
+
+    Each network has a line of its own, the lightest at the top, so that no two names or intervals meet
+    however alike the networks are.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As :func:`describe` returns them; ends of an interval may be None.
+    note : str, optional
+        Words to print small above.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
-    from plot_logs import COLOURS, DPI
-
-    figure = Figure(figsize=(7.2, 4.4), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
+    rows = sorted(rows, key=lambda row: row["multiply_adds"])
+    places = np.arange(len(rows))
+    figure = Figure(figsize=(8, 1.3 + 0.36 * max(len(rows), 3)), dpi=plot_logs.DPI, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
+    *percents, cost = figure.subplots(1, 3, sharey=True, width_ratios=(3, 3, 2))
     for axes, key, title in zip(
-        figure.subplots(1, 2, sharex=True),
-        ("accuracy", "sensitivity"),
-        ("Accuracy", "Mean sensitivity"),
-        strict=True,
+        percents, ("accuracy", "sensitivity"), ("Accuracy", "Mean sensitivity"), strict=True
     ):
-        for number, row in enumerate(rows):
-            middle = 100 * row[key]
-            low, high = row[f"{key}_low"], row[f"{key}_high"]
-            errors = None if low is None else [[middle - 100 * low], [100 * high - middle]]
-            colour = COLOURS[number % len(COLOURS)]
-            axes.errorbar(row["multiply_adds"] / 1e9, middle, errors, fmt="o", capsize=3, color=colour)
-            axes.annotate(
-                row["network"],
-                (row["multiply_adds"] / 1e9, middle),
-                (6, 4),
-                textcoords="offset points",
-                fontsize=8,
-            )
-        axes.set_xscale("log")
-        axes.margins(x=0.2)
-        axes.set(xlabel="Multiply-adds per image (billions)", ylabel=f"{title} (%)", title=title)
-        axes.grid(alpha=0.3)
+        middle = 100 * np.array([row[key] for row in rows])
+        # None becomes NaN, which draws nothing.
+        ends = 100 * np.array([[row[f"{key}_low"], row[f"{key}_high"]] for row in rows], float)
+        axes.hlines(places, *ends.T, color=plot_logs.COLOURS[0], linewidth=1.3)
+        axes.plot(middle, places, "o", color=plot_logs.COLOURS[0], markersize=5)
+        low, high = np.nanmin([middle, ends[:, 0]]), np.nanmax([middle, ends[:, 1]])
+        # The points stand clear of the frame, at 100 % too, and a tenth of a point does not look like much.
+        margin = max(0.06 * (high - low), 0.5 - (high - low) / 2, 0.1)
+        low, high = low - margin, high + margin
+        axes.set_xlim(low, high)
+        ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+        ticks = [tick for tick in ticks if max(0, low) <= tick <= min(100, high)]
+        axes.set_xticks(ticks, [f"{tick:.10g}" for tick in ticks])
+        axes.set_xlabel(f"{title} (%)\nwith its 95 % interval")
+    billions = np.array([row["multiply_adds"] for row in rows]) / 1e9
+    cost.plot(billions, places, "s", color=plot_logs.COLOURS[1], markersize=5)
+    first, last = math.floor(math.log10(billions.min())), math.ceil(math.log10(billions.max()))
+    decades = 10.0 ** np.arange(first, max(last, first + 1) + 1)
+    cost.set_xscale("log")
+    margin = max(1.6, (decades[-1] / decades[0]) ** 0.08)
+    cost.set_xlim(decades[0] / margin, decades[-1] * margin)
+    step = -(-len(decades) // 4)  # at most four labels
+    cost.set_xticks(decades[::step], [f"{decade:g}" for decade in decades[::step]])
+    cost.set_xticks([], minor=True)
+    cost.set_xlabel("Multiply-adds\nper image (billions)")
+    for axes in (*percents, cost):
+        axes.grid(color="0.9", linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8)
+        axes.xaxis.label.set_size(9)
+    percents[0].set_yticks(places, [row["network"] for row in rows], parse_math=False)
+    percents[0].set_ylim(len(rows) - 0.5, -0.5)
     if note:
         figure.suptitle(note, fontsize=9)
     return figure

@@ -1,0 +1,309 @@
+"""Cross-validation whose folds are trained one by one, on several machines, and summed up on another."""
+
+import csv
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from forked import die_at_file, train
+
+import scores
+import train_keras
+
+CLASSES = ["NOR", "PVC", "LBB"]
+FOLDS = 3
+# 27 images: each fold tests nine of them.
+COUNTS = {"NOR": 12, "PVC": 9, "LBB": 6}
+OPTIONS = ["--epochs", 2, "--batch-size", 8, "--seed", 4, "--folds", FOLDS]
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory, image_maker) -> Path:
+    return image_maker(tmp_path_factory.mktemp("images") / "data", COUNTS)
+
+
+@pytest.fixture(scope="module")
+def machines(tmp_path_factory, images) -> list[Path]:
+    """The run folders of three machines, each of which trained one fold, on a copy of the images."""
+    runs = []
+    for fold in range(FOLDS):
+        machine = tmp_path_factory.mktemp(f"machine-{fold}")
+        shutil.copytree(images, machine / "images")
+        runs.append(machine / "out")
+        result = train("--data", machine / "images", "--output", runs[-1], *OPTIONS, "--fold", fold)
+        assert (result.returncode, result.stderr) == (0, "")
+    return runs
+
+
+@pytest.fixture
+def collected(tmp_path, machines) -> Path:
+    """A folder into which the folds were copied."""
+    for fold, run in enumerate(machines):
+        shutil.copytree(run, tmp_path / "all" / f"fold-{fold}")
+    return tmp_path / "all"
+
+
+@pytest.fixture
+def gather(collected, tmp_path, run):
+    """Give the command that sums up, where neither the images nor Keras can be found."""
+    for name in ("tensorflow", "keras", "jax"):
+        (tmp_path / "poison" / name).mkdir(parents=True)
+        (tmp_path / "poison" / name / "__init__.py").write_text("import os\nos._exit(77)\n")
+
+    def start(*extra, data=tmp_path / "not here"):
+        arguments = ["--data", data, "--output", collected, *OPTIONS, *extra]
+        return run("train_keras.py", *arguments, env={"PYTHONPATH": str(tmp_path / "poison")})
+
+    return start
+
+
+def read(folder: Path, name: str) -> dict:
+    return json.loads((folder / name).read_text())
+
+
+def change(path: Path, **values) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def snapshot(folder: Path) -> dict:
+    return {
+        path.relative_to(folder): (path.stat().st_mtime_ns, path.is_file() and path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def predictions(folder: Path) -> list[dict]:
+    with open(folder / "predictions.csv", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def assert_summed_up(folder: Path, images: Path) -> dict:
+    """Assert that folds.json fits what the folds' own files hold, and return it."""
+    summary = read(folder, "folds.json")
+    each = [read(folder / f"fold-{i}", "metrics.json") for i in range(FOLDS)]
+    assert summary["folds"] == FOLDS
+
+    def check(values: dict, expected: list[float]) -> None:
+        assert values["values"] == expected
+        assert values["mean"] == pytest.approx(np.mean(expected))
+        assert values["standard_deviation"] == pytest.approx(np.std(expected, ddof=1))
+
+    for name in ("accuracy", "sensitivity", "specificity", "ppv", "f1", "auc"):
+        check(summary[name], [metrics[name] for metrics in each])
+    assert list(summary["per_class"]) == CLASSES
+    for label, values in summary["per_class"].items():
+        for name in ("sensitivity", "specificity", "ppv", "f1", "auc"):
+            check(values[name], [metrics["per_class"][label][name] for metrics in each])
+        assert values["support"] == [COUNTS[label] // FOLDS] * FOLDS
+
+    rows = [row for i in range(FOLDS) for row in predictions(folder / f"fold-{i}")]
+    files = sorted(str(path.relative_to(images)) for path in images.glob("*/*"))
+    assert sorted(row["file"] for row in rows) == files
+    pooled = summary["pooled"]
+    true = np.array([CLASSES.index(row["true"]) for row in rows])
+    probabilities = np.array([[row[f"p_{name}"] for name in CLASSES] for row in rows], np.float32)
+    expected = scores.score(true, probabilities, CLASSES)
+    assert {key: pooled[key] for key in expected} == expected
+    assert pooled["intervals"] == scores.intervals(true, probabilities, CLASSES)
+    matrices = np.array([metrics["confusion_matrix"] for metrics in each])
+    assert pooled["confusion_matrix"] == matrices.sum(axis=0).tolist()
+    assert pooled["test_images"] == sum(COUNTS.values())
+    assert (pooled["split"], pooled["simulated"]) == ("beats", False)
+    return summary
+
+
+# -- ten machines ----------------------------------------------------------------------------------------------
+
+
+def test_folds_of_several_machines_are_summed_up(collected, gather, images):
+    before = snapshot(collected)
+    result = gather("--resume")
+    assert (result.returncode, result.stderr) == (0, "")
+    summary = assert_summed_up(collected, images)
+    after = snapshot(collected)
+    assert {name: after[name] for name in before} == before, "a fold was touched"
+    assert sorted(str(name) for name in set(after) - set(before)) == ["confusion_matrix.png", "folds.json"]
+    assert cv2.imread(str(collected / "confusion_matrix.png")).std() > 5
+
+    # The table that is printed.
+    lines = result.stdout.splitlines()
+    assert lines.pop() == f"Results: {collected / 'folds.json'}"
+    assert max(map(len, lines)) <= 80
+    assert f"{FOLDS} folds" in lines[1]
+    assert "27 test beats" in lines[1]
+    (accuracy,) = (line for line in lines if line.startswith("accuracy"))
+    values, pooled = summary["accuracy"], summary["pooled"]
+    low, high = pooled["intervals"]["accuracy"]
+    for number in (values["mean"], values["standard_deviation"], pooled["accuracy"], low, high):
+        assert f"{100 * number:.2f}" in accuracy
+    assert f"± {100 * values['standard_deviation']:.2f}" in accuracy
+    (auc,) = (line for line in lines if line.startswith("AUC"))
+    assert f"{summary['auc']['mean']:.4f} ± {summary['auc']['standard_deviation']:.4f}" in auc
+    (pvc,) = (line for line in lines if line.startswith("PVC"))
+    assert f"{100 * summary['per_class']['PVC']['sensitivity']['mean']:.2f} %" in pvc
+    assert pvc.endswith(" 9")
+
+    again = snapshot(collected)
+    result = gather("--resume")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "nothing to do" in result.stdout
+    assert snapshot(collected) == again
+
+
+def test_a_fold_that_is_not_there_is_trained_and_nothing_else(collected, machines, images):
+    """Also when that is interrupted; the end is the same as if another machine had trained it."""
+    shutil.rmtree(collected / "fold-1")
+    others = {fold: snapshot(collected / fold) for fold in ("fold-0", "fold-2")}
+    arguments = ["--data", images, "--output", collected, *OPTIONS, "--resume"]
+    # log.csv is written with its header, then after the first epoch.
+    result = train(*arguments, patch=die_at_file, patch_arguments=("log.csv", "replaced", 2))
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    assert not (collected / "folds.json").exists()
+    assert len((collected / "fold-1" / "log.csv").read_text().splitlines()) == 2
+    result = train(*arguments)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Trained before: fold-0, fold-2" in result.stdout
+    assert "Fold 1 of 3" in result.stdout
+    assert "Fold 0 of 3" not in result.stdout
+    assert "going on after epoch 1" in result.stdout
+    assert {fold: snapshot(collected / fold) for fold in others} == others
+    assert_summed_up(collected, images)
+    here, there = predictions(collected / "fold-1"), predictions(machines[1])
+    assert [row["file"] for row in here] == [row["file"] for row in there]
+    for name in CLASSES:
+        np.testing.assert_allclose(
+            [float(row[f"p_{name}"]) for row in here], [float(row[f"p_{name}"]) for row in there], atol=1e-5
+        )
+
+
+def test_a_fold_that_was_trained_again_is_summed_up_again(collected, gather):
+    assert gather("--resume").returncode == 0
+    change(collected / "fold-2" / "metrics.json", accuracy=0.25)
+    result = gather("--resume")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert read(collected, "folds.json")["accuracy"]["values"][2] == 0.25
+
+
+@pytest.mark.parametrize("content", ["", '{"folds": 3, "accuracy": {"mean": 0.9}}', "[]"])
+def test_a_summary_that_is_broken_or_of_an_earlier_version_is_written_again(
+    collected, gather, images, content
+):
+    (collected / "folds.json").write_text(content)
+    result = gather("--resume")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert_summed_up(collected, images)
+
+
+def test_where_patients_are_kept_apart_whole_records_are_resampled(collected):
+    for fold in range(FOLDS):
+        path = collected / f"fold-{fold}" / "config.json"
+        change(path, options=json.loads(path.read_text())["options"] | {"split": "records"})
+    pooled = train_keras.pool_folds([collected / f"fold-{fold}" for fold in range(FOLDS)])
+    assert pooled["split"] == "records"
+    assert (pooled["intervals"]["resampled"], pooled["intervals"]["units"]) == ("records", 10)
+
+
+def test_simulated_data_is_named(collected, gather):
+    for fold in range(FOLDS):
+        change(collected / f"fold-{fold}" / "config.json", simulated=True)
+    result = gather("--resume")
+    assert "SIMULATED" in result.stdout
+    assert read(collected, "folds.json")["pooled"]["simulated"] is True
+
+
+# -- what does not fit together --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def refuse(gather, collected, refused):
+    """Assert that the folds are not summed up, in one line, and that nothing changes."""
+
+    def check(*words, extra=("--resume",), **options):
+        before = snapshot(collected)
+        result = gather(*extra, **options)
+        refused(result, *words)
+        assert "Fold" not in result.stdout, "a fold was begun"
+        assert snapshot(collected) == before
+
+    return check
+
+
+def test_without_resume_it_says_that_resume_is_needed(refuse):
+    refuse("holds a run", "--resume", extra=())
+
+
+def test_a_fold_with_another_seed_is_refused(refuse, collected):
+    path = collected / "fold-1" / "config.json"
+    change(path, options=json.loads(path.read_text())["options"] | {"seed": 5})
+    refuse("fold-1", "--seed (then 5, now 4)", "remove that folder")
+
+
+def test_a_fold_in_the_wrong_folder_is_refused(refuse, collected):
+    shutil.rmtree(collected / "fold-1")
+    shutil.copytree(collected / "fold-2", collected / "fold-1")
+    refuse("fold-1", "--fold (then 2, now 1)")
+
+
+def test_a_fold_of_other_images_is_refused(refuse, collected, images):
+    change(collected / "fold-1" / "config.json", data_sha256="0" * 64)
+    refuse("fold-0", "fold-1", "checksum")
+    # With a fold still to be trained, it is told before that begins.
+    shutil.rmtree(collected / "fold-2")
+    refuse("fold-1", "--data", "checksum", data=images)
+
+
+def test_a_fold_that_was_begun_on_other_images_is_refused_before_any_is_trained(refuse, collected, images):
+    shutil.rmtree(collected / "fold-0")
+    change(collected / "fold-2" / "config.json", data_sha256="0" * 64, finished=False)
+    refuse("fold-2", "--data", "checksum", data=images)
+
+
+def test_to_train_a_fold_its_images_must_be_there(refuse, collected):
+    shutil.rmtree(collected / "fold-1")
+    refuse("not here", "does not exist")
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "predictions.csv"])
+def test_a_fold_that_was_copied_in_part_is_refused(refuse, collected, name):
+    path = collected / "fold-1" / name
+    text = path.read_text()
+    path.write_text(text[: text.rindex("\n", 0, len(text) - 1) + 1])  # without its last line
+    refuse(str(path), "copy")
+    path.unlink()
+    refuse(str(path))
+
+
+def test_a_beat_that_two_folds_test_is_refused(refuse, collected):
+    """Another version of scikit-learn could part the beats in another way."""
+    shutil.copy(collected / "fold-0" / "predictions.csv", collected / "fold-1" / "predictions.csv")
+    refuse("fold-0", "fold-1", "both hold", "versions")
+
+
+# -- the mean --------------------------------------------------------------------------------------------------
+
+
+def test_a_class_that_a_fold_lacks_is_left_out_of_its_means():
+    certain = np.eye(3, dtype=np.float32)
+    every = [
+        scores.score(np.array(true), certain[chosen], CLASSES)
+        for true, chosen in [([0, 0, 1], [0, 1, 1]), ([0, 1, 1], [0, 1, 0]), ([0, 0, 2], [0, 0, 2])]
+    ]
+    means = train_keras.fold_means(every)["per_class"]
+    assert means["PVC"]["support"] == [1, 2, 0]
+    assert means["PVC"]["sensitivity"]["values"] == [1.0, 0.5, None]
+    assert means["PVC"]["sensitivity"]["mean"] == 0.75
+    assert means["PVC"]["sensitivity"]["standard_deviation"] == pytest.approx(np.sqrt(0.125))
+    # Of one fold there is no spread.
+    assert means["LBB"]["sensitivity"] == {
+        "mean": 1.0,
+        "standard_deviation": None,
+        "values": [None, None, 1.0],
+    }
+    nowhere = train_keras.fold_means(every[:2])
+    assert nowhere["per_class"]["LBB"]["sensitivity"] is None
+    table = train_keras.fold_table(nowhere)
+    assert table.splitlines()[-1].split() == ["LBB", "-", "-", "-", "0"]
