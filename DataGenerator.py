@@ -12,7 +12,7 @@ import cv2
 import keras
 import numpy as np
 
-from beats import IMAGE_SIZE
+from beats import IMAGE_SIZE, PAPER
 from image_folder import Images
 
 CROP_SIZE = 96
@@ -51,6 +51,32 @@ def crop(image: np.ndarray, position: int, out: np.ndarray | None = None) -> np.
     return resized.reshape(image.shape)
 
 
+def shift(image: np.ndarray, right: int, down: int, out: np.ndarray | None = None) -> np.ndarray:
+    """Move an image, filling up with background what it leaves.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, uint8, shape (128, 128) or (128, 128, 1)
+    right, down : int
+        By how many pixels, less than 128; below 0 to the left and up.
+    out : numpy.ndarray, optional
+        Where to write the result, same shape as ``image``, which it may not share memory with.
+
+    Returns
+    -------
+    numpy.ndarray, uint8, same shape as ``image``
+    """
+    if out is None:
+        out = np.empty_like(image)
+    height, width = image.shape[:2]
+    if right or down:
+        out[:] = PAPER
+    out[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = image[
+        max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)
+    ]
+    return out
+
+
 class DataGenerator(keras.utils.PyDataset):
     """Batches (images, labels) of a folder with one sub-folder of images for each class.
 
@@ -69,6 +95,12 @@ class DataGenerator(keras.utils.PyDataset):
         Class names in the order of the labels (default: see image_folder.order_classes).
     augment_classes : sequence of str, optional
         Only these classes are cropped (default all); the paper leaves NOR whole.
+    shift : int
+        Move each image at random by up to so many pixels to the left or right, and up or down. For training.
+    balance : float, 0 to 1
+        How often each class is drawn in an epoch of as many images: 0 as often as it occurs, 1 all classes
+        alike, and between them in proportion to its images to the power 1 - balance. Images of rare classes
+        are then drawn several times in an epoch, and each epoch leaves out others of the frequent ones.
     devices : int, optional
         Make every batch one size, a multiple of this number: a batch that has fewer images is filled up with
         other ones of sample weight 0, and batches are (images, labels, weights). Keras needs that to split
@@ -98,18 +130,26 @@ class DataGenerator(keras.utils.PyDataset):
         seed: int = 0,
         classes=None,
         augment_classes=None,
+        shift: int = 0,
+        balance: float = 0.0,
         devices: int | None = None,
         **keras_options,
     ):
         super().__init__(**keras_options)
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} is below 1")
+        if not 0 <= shift < IMAGE_SIZE:
+            raise ValueError(f"shift {shift} is not within 0 to {IMAGE_SIZE - 1} pixels")
+        if not 0 <= balance <= 1 or (balance and not shuffle):
+            raise ValueError(f"balance {balance} is not within 0 to 1, or not shuffled")
         self.images = (
             folder_or_files if isinstance(folder_or_files, Images) else Images(folder_or_files, classes)
         )
         self.classes = self.images.classes
         self.batch_size = batch_size
         self.augment = augment
+        self.shift = shift
+        self.balance = balance
         self.shuffle = shuffle
         self.seed = seed
         self.epoch = 0
@@ -153,26 +193,51 @@ class DataGenerator(keras.utils.PyDataset):
         """Return the order of the images in an epoch: int array."""
         made_for, order = self._order  # one attribute, so that threads see a whole pair
         if made_for != epoch:
-            order = np.arange(len(self.images))
+            random = np.random.default_rng([self.seed, epoch])
+            order = self._balanced(random) if self.balance else np.arange(len(self.images))
             if self.shuffle:
-                np.random.default_rng([self.seed, epoch]).shuffle(order)
+                random.shuffle(order)
             self._order = (epoch, order)
         return order
 
+    def _balanced(self, random: np.random.Generator) -> np.ndarray:
+        """Return which images an epoch draws: int array of as many as there are, in the order of the classes."""
+        labels = self.images.labels
+        counts = np.bincount(labels, minlength=len(self.classes))
+        shares = np.where(counts, counts.astype(float) ** (1 - self.balance), 0)
+        # Rounded at the borders between the classes, so that they add up.
+        ends = np.rint(np.cumsum(shares) / shares.sum() * len(labels)).astype(int)
+        drawn = []
+        for label, count in enumerate(np.diff(ends, prepend=0)):
+            of_class = np.flatnonzero(labels == label)
+            # Each image equally often, or once less.
+            rounds = [random.permutation(of_class) for _ in range(-(-count // max(1, len(of_class))))]
+            drawn.append(np.concatenate([*rounds, of_class[:0]])[:count])
+        return np.concatenate(drawn)
+
     def _draw(self, index: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Return the images at ``index``, cropped at random if that is asked for."""
-        if not self.augment:
+        """Return the images at ``index``, cropped and moved at random if that is asked for."""
+        if not self.augment and not self.shift:
             return self.images.gather(index)[..., np.newaxis]
         whole = len(CROP_OFFSETS)
-        positions = random.integers(0, whole + 1, len(index))
-        positions[~self._cropped_labels[self.images.labels[index]]] = whole
-        drawn = np.empty((len(index), IMAGE_SIZE, IMAGE_SIZE, 1), np.uint8)
-        for out, i, position in zip(drawn, index.tolist(), positions.tolist(), strict=True):
+        positions = np.full(len(index), whole)
+        if self.augment:
+            positions = random.integers(0, whole + 1, len(index))
+            positions[~self._cropped_labels[self.images.labels[index]]] = whole
+        moves = random.integers(-self.shift, self.shift, (len(index), 2), endpoint=True)
+        drawn = np.empty((len(index), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+        cropped = np.empty((IMAGE_SIZE, IMAGE_SIZE), np.uint8)
+        for out, i, position, move in zip(
+            drawn, index.tolist(), positions.tolist(), moves.tolist(), strict=True
+        ):
+            image = self.images[i]
             if position == whole:
-                out[..., 0] = self.images[i]
+                shift(image, *move, out)
+            elif self.shift:
+                shift(crop(image, position, cropped), *move, out)
             else:
-                crop(self.images[i], position, out[..., 0])
-        return drawn
+                crop(image, position, out)
+        return drawn[..., np.newaxis]
 
 
 def generator(

@@ -163,9 +163,11 @@ def _from_applications(application, x):
 
 
 def fast(x):
-    """A small network for machines with no GPU: 0.29 M parameters, 36 M multiply-adds.
+    """A small network for machines with no GPU: 0.32 M parameters, 23 M multiply-adds.
 
-    A wide first convolution with stride 4 sees the thin line at once and leaves 32x32 pixels to the rest.
+    A wide first convolution with stride 4 sees the thin line at once and leaves 32x32 pixels to the rest. Most
+    multiply-adds are spent late, on few pixels and many channels, where a CPU loses least time on what is no
+    multiply-add. Channels are multiples of 16, the width of a CPU's vectors.
     """
     from keras import layers
 
@@ -175,12 +177,13 @@ def fast(x):
         x = layers.BatchNormalization(momentum=MOMENTUM)(x)
         return layers.Activation("relu")(x)
 
-    x = convolution(x, 24, size=5, strides=4)
-    x = convolution(x, 32)
+    x = convolution(x, 32, size=6, strides=4)
     x = layers.MaxPooling2D(2)(x)
-    x = convolution(convolution(x, 64), 64)
+    x = convolution(convolution(x, 48), 64)
     x = layers.MaxPooling2D(2)(x)
-    x = convolution(convolution(x, 128), 128)
+    x = convolution(convolution(x, 96), 96)
+    x = layers.MaxPooling2D(2)(x)
+    x = convolution(x, 160)
     return layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
 
 
@@ -204,6 +207,11 @@ class Network:
         "adam" or "adamw".
     weight_decay : float
         Of adamw; 0 for adam.
+    shift : int
+        Training images are moved at random by up to so many pixels in each direction, and by less in short
+        trainings, which have no time to learn it: at most half a pixel for each epoch.
+    balance : float
+        How much more often than they occur rare classes are drawn in training; see DataGenerator.
     """
 
     build: Callable
@@ -213,6 +221,8 @@ class Network:
     batch_size: int = 128
     optimizer: str = "adam"
     weight_decay: float = 0.0
+    shift: int = 0
+    balance: float = 0.0
 
 
 # Your own network: write a function like `fast` above (pixels in, features out, layers of Keras alone so
@@ -230,9 +240,11 @@ MODELS = {
         fast,
         "small and quick, for machines with no GPU",
         learning_rate=4e-3,
-        epochs=3,
+        epochs=5,
         optimizer="adamw",
         weight_decay=0.02,
+        shift=6,
+        balance=0.25,
     ),
 }
 
@@ -392,7 +404,8 @@ def main(argv: list[str]) -> None:
     network = MODELS[name]
     print(
         f"recipe: {network.optimizer}, learning rate {network.learning_rate:g}, weight decay "
-        f"{network.weight_decay:g}, batches of {network.batch_size}, {network.epochs} epochs"
+        f"{network.weight_decay:g}, batches of {network.batch_size}, {network.epochs} epochs, "
+        f"shift {network.shift}, balance {network.balance:g}"
     )
 
 

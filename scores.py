@@ -158,11 +158,7 @@ def intervals(
     if units > 1:
         samples = _resample(true, probabilities, unit, units, repeats, seed)
     result = {"level": LEVEL, "repeats": repeats, "resampled": resampled, "units": units}
-    result["accuracy"] = _percentiles(samples["accuracy"])
-    with np.errstate(invalid="ignore"):
-        for key in METRICS:
-            values = samples[key]
-            result[key] = _percentiles(np.nansum(values, axis=1) / np.isfinite(values).sum(axis=1))
+    result |= {key: _percentiles(values) for key, values in _means(samples).items()}
     result["per_class"] = {
         name: {key: _percentiles(samples[key][:, i]) if holders[i] > 1 else None for key in METRICS}
         for i, name in enumerate(classes)
@@ -176,6 +172,27 @@ def intervals(
                 missing[name] = f"only one of the {resampled} holds it" if number else "no beats"
     result["missing"] = missing
     return result
+
+
+def resampled_means(
+    true: np.ndarray, probabilities: np.ndarray, classes: list[str], repeats: int = 1000, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Return accuracy and the means of METRICS in each of ``repeats`` bootstrap resamples of the beats.
+
+    For intervals of what several sets of predictions give together. Parameters as for :func:`intervals`; each
+    array is float64 of shape (repeats,).
+    """
+    true, probabilities = _checked(true, probabilities, classes)
+    return _means(_resample(true, probabilities, np.arange(len(true)), len(true), repeats, seed))
+
+
+def _means(samples: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return each metric's mean over the classes that a resample has, NaN where it has none."""
+    with np.errstate(invalid="ignore"):
+        means = {
+            key: np.nansum(samples[key], axis=1) / np.isfinite(samples[key]).sum(axis=1) for key in METRICS
+        }
+    return {"accuracy": samples["accuracy"]} | means
 
 
 def _resample(true, probabilities, unit, units, repeats, seed) -> dict[str, np.ndarray]:

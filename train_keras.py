@@ -9,7 +9,6 @@ confusion_matrix.png and config.json. KERAS_BACKEND=jax trains on JAX's devices,
 
 import argparse
 import contextlib
-import json
 import os
 import platform
 import signal
@@ -23,14 +22,18 @@ from command import InputError
 
 import numpy as np
 
+import folds
 import splits
-from beats import CLASSES
+from beats import CLASSES, IMAGE_SIZE, drawing_of
+from folds import read_config
 from image_folder import Images, limit_images, read_description
 from model_keras import MODELS, MOMENTUM
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 # What may differ when a run is resumed: where it happens and for how long, not what is computed.
 FREE_ON_RESUME = ("data", "output", "devices", "max_hours", "resume")
+# What runs did before there were these options.
+EARLIER = {"shift": 0, "balance": 0.0}
 # Where one of these is, a folder holds a run, or evaluate_keras.py's results, or a cross-validation.
 RUN_FILES = ("config.json", "log.csv", "best.keras", "metrics.json", "fold-0")
 # The share of all steps in which the learning rate rises to its full value.
@@ -66,11 +69,21 @@ def main(arguments: list[str]) -> None:
             (options.output / f"fold-{i}", argparse.Namespace(**vars(options) | {"fold": i}))
             for i in range(options.folds)
         ]
+    folders = [folder for folder, _ in runs]
     to_do = [run for run in runs if not is_finished(*run)]
-    if not to_do and (len(runs) == 1 or (options.output / "folds.json").exists()):
+    done = [folder for folder in folders if folder not in dict(to_do)]
+    if not to_do and (len(runs) == 1 or folds.is_gathered(options.output, folders)):
         print(f"{options.output} holds this run, finished; nothing to do.")
         return
+    if not to_do:  # folds that were trained one by one, maybe on machines whose images are not here
+        folds.check_fold_data(folders)
+        folds.gather_folds(options.output, folders)
+        return
     data = load_data(options)
+    if len(runs) > 1:
+        folds.check_fold_data(folders, data.checksum)
+    if done:
+        print(f"Trained before: {', '.join(folder.name for folder in done)}", flush=True)
     deadline = started + options.max_hours * 3600 if options.max_hours else None
     for folder, run_options in to_do:
         if len(runs) > 1:
@@ -81,7 +94,7 @@ def main(arguments: list[str]) -> None:
             print("no time left for all folds; go on with --resume")
             return
     if len(runs) > 1:
-        gather_folds(options.output, [folder for folder, _ in runs])
+        folds.gather_folds(options.output, folders)
 
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
@@ -118,13 +131,31 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         help="arrhythmias: normal beats stay whole, as in the paper (default all)",
     )
     add(
+        "--shift",
+        type=command.whole_number(0),
+        metavar="N",
+        help="move training images at random by up to N pixels to each side (default by network and epochs)",
+    )
+    add(
+        "--balance",
+        type=command.share,
+        metavar="X",
+        help="draw rare classes more often: 0 as they occur, 1 all classes alike (default by network)",
+    )
+    add(
         "--split",
         choices=splits.SPLITS,
         default="beats",
         help="beats: 80/10/10 as the paper; records: patients kept apart; ds1-ds2: the field's list (default beats)",
     )
     add("--folds", type=command.whole_number(2), metavar="K", help="cross-validation with K folds")
-    add("--fold", type=command.whole_number(0), metavar="I", help="only fold I of --folds, from 0")
+    add(
+        "--fold",
+        type=command.whole_number(0),
+        metavar="I",
+        help="only fold I of --folds, from 0; with --output DIR/fold-I for each, on as many machines as you like, "
+        "the same command without --fold and with --output DIR --resume sums them up",
+    )
     add("--precision", choices=PRECISIONS, default="auto", help="auto: by what the device can do (default)")
     add(
         "--devices",
@@ -160,8 +191,14 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         parser.error(
             f"--fold {options.fold} is out of range: {options.folds} folds are numbered 0 to {options.folds - 1}"
         )
+    if options.shift is not None and options.shift >= IMAGE_SIZE:
+        parser.error(f"--shift {options.shift} is too large: an image has {IMAGE_SIZE} pixels")
     recipe = MODELS[options.model]
     options.epochs = options.epochs or recipe.epochs
+    if options.shift is None:  # 0 is a choice, too
+        options.shift = min(recipe.shift, options.epochs // 2)
+    if options.balance is None:
+        options.balance = recipe.balance
     options.batch_size = options.batch_size or recipe.batch_size
     options.learning_rate = options.learning_rate or recipe.learning_rate
     return options
@@ -182,29 +219,18 @@ def is_finished(folder: Path, options: argparse.Namespace) -> bool:
         raise InputError(f"--output {folder} holds a run; choose another folder, or go on with --resume")
     if config is None:
         return False
-    before, now = config["options"], used_options(options)
+    before, now = EARLIER | config["options"], used_options(options)
     different = [name for name in now if name not in FREE_ON_RESUME and before.get(name) != now[name]]
     if different:
         words = ", ".join(
             f"--{name.replace('_', '-')} (then {before.get(name)}, now {now[name]})" for name in different
         )
+        one_of_many = options.fold is not None and folder.name == f"fold-{options.fold}"
         raise InputError(
             f"--resume: the run in {folder} had other options: {words}; give the same, or choose another --output"
+            + (", or remove that folder to train the fold again" if one_of_many else "")
         )
     return bool(config.get("finished"))
-
-
-def read_config(folder: Path) -> dict | None:
-    """Return config.json of a run folder, or None where there is none."""
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text())
-        config["options"].items()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise InputError(f"{path} cannot be read ({problem}); choose another --output") from problem
-    return config
 
 
 def load_data(options: argparse.Namespace) -> Data:
@@ -323,6 +349,8 @@ def _train(data, parts, options, folder, deadline) -> dict:
         augment_classes=None
         if options.augment_classes == "all"
         else [name for name in images.classes if name not in normal_classes(images.classes)],
+        shift=options.shift,
+        balance=options.balance,
         seed=options.seed,
         devices=len(devices),
         workers=1 if images.in_memory and not is_gpu(devices) else min(8, os.cpu_count() or 1),
@@ -576,6 +604,7 @@ def describe_run(
         "resumed": (before or {}).get("resumed", 0) + (before is not None),
         "data_sha256": data.checksum,
         "simulated": bool(data.description.get("simulated")),
+        "drawing": drawing_of(data.description),
         "classes": data.images.classes,
         "images": {part: len(getattr(parts, part)) for part in splits.PARTS},
         **records,
@@ -604,27 +633,6 @@ def score_run(data: Data, test: np.ndarray, options: argparse.Namespace, folder:
     probabilities = predict(model, images, options.batch_size)
     print(f"Scored {len(images):,d} test images in {time.time() - started:.1f} s")
     return write_scores(folder, images, probabilities, classes, options.split, data.note)
-
-
-def gather_folds(output: Path, folders: list[Path]) -> None:
-    """Write folds.json: mean and standard deviation of every metric over the folds."""
-    every = [json.loads((folder / "metrics.json").read_text()) for folder in folders]
-    summary = {"folds": len(every)}
-    for name in ("accuracy", "sensitivity", "specificity", "ppv", "f1", "auc"):
-        # A fold whose test beats are all of one class has no AUC.
-        values = [metrics[name] for metrics in every if metrics[name] is not None]
-        if len(values) > 1:
-            summary[name] = {
-                "mean": float(np.mean(values)),
-                "standard_deviation": float(np.std(values, ddof=1)),
-            }
-        else:
-            summary[name] = None
-    command.write_json(output / "folds.json", summary)
-    print(f"\nMean and standard deviation over {len(every)} folds ({output / 'folds.json'})")
-    for name, value in summary.items():
-        if isinstance(value, dict):
-            print(f"  {name:12} {value['mean']:8.2%} ± {value['standard_deviation']:.2%}")
 
 
 if __name__ == "__main__":

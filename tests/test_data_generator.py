@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import image_folder
-from DataGenerator import CROP_OFFSETS, DataGenerator, crop, generator
+import make_dataset
+from DataGenerator import CROP_OFFSETS, DataGenerator, crop, generator, shift
 from image_folder import Images
 
 POSITIONS = {
@@ -217,6 +218,21 @@ def test_class_order(names, expected):
     assert image_folder.order_classes(names) == expected
 
 
+def own_png(image: np.ndarray) -> bytes:
+    return cv2.imencode(".png", image, make_dataset.PNG_SETTINGS)[1].tobytes()
+
+
+def test_any_damage_to_our_own_images_is_found(capfd):
+    image = np.full((128, 128), 255, np.uint8)
+    image[60:64, 10:90] = 0
+    content = own_png(image)
+    for i in range(len(content)):
+        for broken in (content[:i], content[:i] + bytes([content[i] ^ 16]) + content[i + 1 :]):
+            with pytest.raises(InputError, match=r"a\.png"):
+                image_folder.decode(broken, "a.png")
+    assert capfd.readouterr().err == ""
+
+
 def broken_files():
     image = np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)
     png = cv2.imencode(".png", image)[1].tobytes()
@@ -304,3 +320,81 @@ def test_only_keras_numpy_and_opencv_are_imported(file):
 
 def test_offsets_stand_for_the_papers_sizes():
     assert set(CROP_OFFSETS) == {(x, y) for x in (0, 16, 32) for y in (0, 16, 32)}
+
+
+@given(right=st.integers(-127, 127), down=st.integers(-127, 127))
+def test_a_moved_image_keeps_its_pixels_and_gets_background(right, down):
+    image = np.random.default_rng(0).integers(0, 255, (128, 128), dtype=np.uint8)
+    expected = np.full((3 * 128, 3 * 128), 255, np.uint8)
+    expected[128 + down : 256 + down, 128 + right : 256 + right] = image
+    expected = expected[128:256, 128:256]
+    assert (shift(image, right, down) == expected).all()
+    assert (shift(image[..., np.newaxis], right, down)[..., 0] == expected).all()
+    out = np.zeros((128, 128), np.uint8)
+    assert shift(image, right, down, out) is out
+    assert (out == expected).all()
+
+
+@pytest.mark.parametrize("augment", [False, True])
+def test_images_move_by_up_to_shift_and_all_moves_occur(small_images, augment):
+    options = {"batch_size": 60, "augment": augment, "seed": 4}
+    still = DataGenerator(small_images, shuffle=False, **options)
+    moving = DataGenerator(small_images, shuffle=False, shift=2, **options)
+    moves = set()
+    for epoch in range(12):
+        for batches in (still, moving):
+            batches.set_epoch(epoch)
+        (before, _), (after, labels) = still[0], moving[0]
+        assert after.dtype == np.uint8
+        assert (labels == still[0][1]).all()
+        for old, new in zip(before[..., 0], after[..., 0], strict=True):
+            found = [
+                (right, down)
+                for right in range(-2, 3)
+                for down in range(-2, 3)
+                if (shift(old, right, down) == new).all()
+            ]
+            assert found, "moved by no more than 2 pixels, and cropped as without moving"
+            moves.update(found)
+    assert len(moves) == 25
+    assert (moving[0][0] == moving[0][0]).all(), "the same batch again"
+
+
+@pytest.mark.parametrize("pixels", [-1, 128])
+def test_a_shift_out_of_the_image_is_refused(small_images, pixels):
+    with pytest.raises(ValueError, match="shift"):
+        DataGenerator(small_images, shift=pixels)
+
+
+@pytest.mark.parametrize(
+    ("balance", "expected"),
+    [(0.0, [30, 20, 10]), (0.5, [25, 21, 14]), (1.0, [20, 20, 20])],  # 60 images, in shares of sqrt(30), ...
+)
+def test_rare_classes_are_drawn_more_often_where_that_is_asked_for(small_images, balance, expected):
+    batches = DataGenerator(small_images, batch_size=7, balance=balance, seed=3)
+    labels = np.concatenate([labels for _, labels in epoch_of(batches)])
+    assert np.bincount(labels).tolist() == expected
+    assert len(set(labels[:20])) == 3, "mixed"
+
+
+def test_balance_draws_all_images_alike_over_the_epochs(small_images):
+    batches = DataGenerator(small_images, batch_size=60, balance=1.0, seed=3)
+    names = {image.tobytes(): name for image, name in zip(batches.images, batches.images.names, strict=False)}
+    counts = dict.fromkeys(batches.images.names, 0)
+    for epoch in range(60):
+        batches.set_epoch(epoch)
+        drawn = [names[image.tobytes()] for image in batches[0][0]]
+        for name in drawn:
+            counts[name] += 1
+        for name in set(drawn):
+            if name.startswith("LBB"):
+                assert drawn.count(name) == 2, "each of the 10 twice for 20"
+    normal = [count for name, count in counts.items() if name.startswith("NOR")]
+    assert len(normal) == 30
+    assert all(25 <= count <= 55 for count in normal), "20 of 30 in each of 60 epochs: 40 times each"
+
+
+@pytest.mark.parametrize("options", [{"balance": -0.1}, {"balance": 1.1}, {"balance": 0.5, "shuffle": False}])
+def test_a_balance_that_cannot_be_is_refused(small_images, options):
+    with pytest.raises(ValueError, match="balance"):
+        DataGenerator(small_images, **options)

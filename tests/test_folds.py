@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from forked import die_at_file, train
 
+import folds
 import scores
-import train_keras
 
 CLASSES = ["NOR", "PVC", "LBB"]
 FOLDS = 3
@@ -202,7 +202,7 @@ def test_where_patients_are_kept_apart_whole_records_are_resampled(collected):
     for fold in range(FOLDS):
         path = collected / f"fold-{fold}" / "config.json"
         change(path, options=json.loads(path.read_text())["options"] | {"split": "records"})
-    pooled = train_keras.pool_folds([collected / f"fold-{fold}" for fold in range(FOLDS)])
+    pooled = folds.pool_folds([collected / f"fold-{fold}" for fold in range(FOLDS)])
     assert pooled["split"] == "records"
     assert (pooled["intervals"]["resampled"], pooled["intervals"]["units"]) == ("records", 10)
 
@@ -292,7 +292,7 @@ def test_a_class_that_a_fold_lacks_is_left_out_of_its_means():
         scores.score(np.array(true), certain[chosen], CLASSES)
         for true, chosen in [([0, 0, 1], [0, 1, 1]), ([0, 1, 1], [0, 1, 0]), ([0, 0, 2], [0, 0, 2])]
     ]
-    means = train_keras.fold_means(every)["per_class"]
+    means = folds.fold_means(every)["per_class"]
     assert means["PVC"]["support"] == [1, 2, 0]
     assert means["PVC"]["sensitivity"]["values"] == [1.0, 0.5, None]
     assert means["PVC"]["sensitivity"]["mean"] == 0.75
@@ -303,7 +303,7 @@ def test_a_class_that_a_fold_lacks_is_left_out_of_its_means():
         "standard_deviation": None,
         "values": [None, None, 1.0],
     }
-    nowhere = train_keras.fold_means(every[:2])
+    nowhere = folds.fold_means(every[:2])
     assert nowhere["per_class"]["LBB"]["sensitivity"] is None
-    table = train_keras.fold_table(nowhere)
+    table = folds.fold_table(nowhere)
     assert table.splitlines()[-1].split() == ["LBB", "-", "-", "-", "0"]

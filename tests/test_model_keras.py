@@ -211,8 +211,8 @@ def test_vgg16_keeps_the_signal_level_through_its_layers():
 
 def test_fast_is_small_and_cheap():
     model = build_model("fast")
-    assert model.count_params() == 286_784
-    assert multiply_adds(model) == 36_004_864
+    assert model.count_params() == 322_376
+    assert multiply_adds(model) == 22_856_960
 
 
 def test_multiply_adds_are_weights_times_places():
@@ -243,11 +243,11 @@ def test_one_step_trains_the_network_down_to_its_first_layer(name):
 
 
 def test_fast_learns_to_tell_lines_apart():
-    images = np.full((32, 32, 32, 1), 255, np.uint8)
-    labels = np.arange(32, dtype=np.int32) % 2
+    images = np.full((64, 64, 64, 1), 255, np.uint8)
+    labels = np.arange(64, dtype=np.int32) % 2
     for k, upright in enumerate(labels):
         images[(k, slice(None), k) if upright else (k, k)] = 0
-    model = build_small("fast", num_classes=2)
+    model = build_model("fast", num_classes=2, input_shape=(64, 64, 1))
     model.compile(keras.optimizers.AdamW(4e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     model.fit(images, labels, batch_size=16, epochs=20, verbose=0)
     assert model.evaluate(images, labels, verbose=0, return_dict=True)["accuracy"] > 0.95
@@ -474,8 +474,8 @@ def test_the_command_prints_layers_parameters_and_multiply_adds():
     result = run_python(PROJECT / "model_keras.py", "fast")
     assert result.returncode == 0, result.stderr
     lines = [line.split() for line in result.stdout.splitlines()]
-    assert ["conv2d", "Conv2D", "32", "x", "32", "x", "24", "600", "614,400"] in lines
-    assert ["total,", "for", "one", "image", "286,784", "36,004,864"] in lines
+    assert ["conv2d", "Conv2D", "32", "x", "32", "x", "32", "1,152", "1,179,648"] in lines
+    assert ["total,", "for", "one", "image", "322,376", "22,856,960"] in lines
 
 
 @pytest.mark.parametrize("arguments", [["lenet"], [], ["fast", "--layers"]])

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 from forked import PROJECT, leave_no_memory, train
 
+import folds
 import train_keras
 from model_keras import load_model
 
@@ -171,6 +173,8 @@ def test_config_tells_all_of_the_run(first, small_images):
         "learning_rate": train_keras.MODELS["fast"].learning_rate,
         "augment": False,
         "augment_classes": "all",
+        "shift": 1,
+        "balance": 0.25,
         "split": "beats",
         "folds": None,
         "fold": None,
@@ -331,16 +335,39 @@ def test_one_fold_alone_is_the_same_as_among_all(trained):
     assert (one / "predictions.csv").read_bytes() == (among / "predictions.csv").read_bytes()
 
 
-def test_a_metric_that_a_fold_lacks_is_left_out_of_the_mean(tmp_path):
+def test_a_metric_that_a_fold_lacks_is_left_out_of_the_mean():
     names = ("accuracy", "sensitivity", "specificity", "ppv", "f1")
-    for i, auc in enumerate([0.5, 1.0, None]):
-        (tmp_path / f"fold-{i}").mkdir()
-        metrics = dict.fromkeys(names, 0.5) | {"auc": auc, "specificity": None}
-        (tmp_path / f"fold-{i}" / "metrics.json").write_text(json.dumps(metrics))
-    train_keras.gather_folds(tmp_path, [tmp_path / f"fold-{i}" for i in range(3)])
-    summary = read(tmp_path, "folds.json")
+    summary = folds.fold_means(
+        [dict.fromkeys(names, 0.5) | {"auc": auc, "specificity": None} for auc in (0.5, 1.0, None)]
+    )
     assert summary["auc"]["mean"] == 0.75
     assert summary["specificity"] is None
+
+
+@pytest.mark.parametrize(
+    ("given", "shift", "balance"),
+    [
+        ([], 2, 0.25),  # of `fast` and its 5 epochs
+        (["--epochs", "1"], 0, 0.25),
+        (["--epochs", "40"], 6, 0.25),
+        (["--epochs", "40", "--shift", "0", "--balance", "0"], 0, 0),
+        (["--shift", "9", "--balance", "1"], 9, 1),
+        (["--model", "paper"], 0, 0),
+    ],
+)
+def test_images_are_moved_and_classes_drawn_as_network_and_epochs_want_it(given, shift, balance):
+    options = train_keras.read_options(["--data", "x", "--output", "y", *given])
+    assert (options.shift, options.balance) == (shift, balance)
+
+
+def test_a_run_of_before_there_was_shift_can_be_gone_on_with(first, tmp_path, small_images, run):
+    shutil.copytree(first[0], tmp_path / "run")
+    config = read(tmp_path / "run", "config.json")
+    assert (config["options"].pop("shift"), config["options"].pop("balance")) == (1, 0.25)
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    options = ["--data", small_images, "--output", tmp_path / "run", *COMMON, "--resume"]
+    assert run("train_keras.py", *options, "--shift", 0, "--balance", 0).returncode == 0
+    assert run("train_keras.py", *options).returncode == 2
 
 
 # -- devices, precision, augmentation, time --------------------------------------------------------------------
@@ -524,6 +551,10 @@ def refuse(tmp_path, small_images, run, refused, no_keras):
     ("arguments", "words"),
     [
         (["--model", "nope"], ["nope", "fast", "paper"]),
+        (["--shift", -1], ["--shift"]),
+        (["--shift", 128], ["--shift 128", "128 pixels"]),
+        (["--balance", 1.5], ["--balance", "0 to 1"]),
+        (["--balance", "nan"], ["--balance"]),
         (["--epochs", 0], ["--epochs"]),
         (["--epochs", -1], ["--epochs"]),
         (["--epochs", "nan"], ["--epochs"]),

@@ -1,0 +1,201 @@
+"""Cross-validation: the scores of all folds together, also of folds that were trained on other machines.
+
+Nothing here needs Keras or the images.
+"""
+
+import json
+from pathlib import Path
+
+import command
+from command import InputError
+
+import numpy as np
+
+import scores
+import splits
+
+
+def read_config(folder: Path) -> dict | None:
+    """Return config.json of a run folder, or None where there is none."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text())
+        config["options"].items()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise InputError(f"{path} cannot be read ({problem}); choose another --output") from problem
+    return config
+
+
+def check_fold_data(folders: list[Path], checksum: str | None = None) -> None:
+    """Raise InputError unless all folds that were begun were trained on the same images.
+
+    ``checksum`` is that of --data's images, where they are at hand; otherwise the folds are compared.
+    """
+    first = None
+    for folder in folders:
+        config = read_config(folder)
+        if config is None:
+            continue
+        found = config.get("data_sha256")
+        if checksum is None:
+            first, checksum = folder, found
+        if found != checksum:
+            other = f"those of {first}" if first else "those of --data"
+            raise InputError(
+                f"{folder} was trained on other images than {other} (another checksum); "
+                "give the same images, or remove the wrong folder to train its fold again"
+            )
+
+
+def read_metrics(folder: Path) -> dict:
+    """Return metrics.json of a finished run; raise InputError where that is not possible."""
+    path = folder / "metrics.json"
+    try:
+        metrics = json.loads(path.read_text())
+        for name in ("accuracy", *scores.METRICS):
+            metrics[name]
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise InputError(
+            f"{path} cannot be read ({problem!r}); copy the run's whole folder again, or remove it to train again"
+        ) from problem
+    return metrics
+
+
+def is_gathered(output: Path, folders: list[Path]) -> bool:
+    """Return whether folds.json is there and sums up these very folds: one may have been trained again."""
+    try:
+        summary = json.loads((output / "folds.json").read_text())
+        summary["pooled"]["accuracy"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    means = fold_means([read_metrics(folder) for folder in folders])
+    return all(summary.get(name) == value for name, value in means.items())
+
+
+def fold_means(every: list[dict]) -> dict:
+    """Return each metric's mean and standard deviation over folds.
+
+    Parameters
+    ----------
+    every : list of dict
+        metrics.json of each fold, in their order.
+
+    Returns
+    -------
+    dict
+        ``folds``, their number. For accuracy and each of scores.METRICS a dict: ``values`` of the folds,
+        None where a fold's is not defined (a class that its test part lacks, an AUC of beats of one class),
+        their ``mean``, and their sample ``standard_deviation`` (None for a single one); None in its place if no
+        fold has a value. ``per_class``: the same for each class, and its ``support`` in each fold.
+    """
+
+    def over_folds(values: list[float | None]) -> dict | None:
+        defined = [value for value in values if value is not None]
+        if not defined:
+            return None
+        spread = float(np.std(defined, ddof=1)) if len(defined) > 1 else None
+        return {"mean": float(np.mean(defined)), "standard_deviation": spread, "values": values}
+
+    summary = {"folds": len(every)}
+    for name in ("accuracy", *scores.METRICS):
+        summary[name] = over_folds([metrics[name] for metrics in every])
+    summary["per_class"] = {}
+    for name in every[0].get("per_class", {}):
+        folds = [metrics["per_class"][name] for metrics in every]
+        summary["per_class"][name] = {
+            key: over_folds([values[key] for values in folds]) for key in scores.METRICS
+        } | {"support": [values["support"] for values in folds]}
+    return summary
+
+
+def pool_folds(folders: list[Path]) -> dict:
+    """Return the scores of all folds' test beats together: each beat of the data is tested in one fold.
+
+    An AUC compares probabilities of several networks here, so it may lie below the mean of the folds.
+
+    Returns
+    -------
+    dict
+        As scores.score gives it, and its ``intervals``; ``split`` and ``simulated`` as in metrics.json.
+
+    Raises
+    ------
+    InputError
+        The folds' predictions.csv are not whole, or test a beat twice.
+    """
+    parts, tested = [], {}
+    for folder in folders:
+        config = read_config(folder)
+        path = folder / "predictions.csv"
+        files, true, probabilities, classes = scores.read_predictions(path)
+        if len(files) != config["images"]["test"] or classes != config["classes"]:
+            raise InputError(
+                f"{path} holds {len(files)} beats of {len(classes)} classes, but the fold tested "
+                f"{config['images']['test']} of {len(config['classes'])}; copy the run's whole folder again"
+            )
+        for file in files:
+            if file in tested:
+                raise InputError(
+                    f"{path} and {tested[file]} both hold {file}, so these are not folds of one split: "
+                    "train them with the same versions of all packages (requirements.txt)"
+                )
+            tested[file] = path
+        parts.append((true, probabilities))
+    true, probabilities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    # As for a single run (evaluate_keras.py): whole records where patients are kept apart.
+    split = config["options"]["split"]
+    groups = splits.record_names(list(tested)) if split != "beats" else None
+    return scores.score(true, probabilities, classes) | {
+        "intervals": scores.intervals(true, probabilities, classes, groups),
+        "split": split,
+        "simulated": config["simulated"],
+    }
+
+
+def gather_folds(output: Path, folders: list[Path]) -> None:
+    """Write folds.json, each metric over the folds and of all test beats together, draw the latter, print both."""
+    pooled = pool_folds(folders)
+    note = command.SIMULATED_NOTICE if pooled["simulated"] else None
+    summary = fold_means([read_metrics(folder) for folder in folders]) | {"pooled": pooled}
+    scores.save_figure(scores.plot_confusion_matrix(pooled, note), output / "confusion_matrix.png")
+    command.write_json(output / "folds.json", summary)
+    print("\n" + fold_table(summary))
+    if note:
+        print(note)
+    print(f"Results: {output / 'folds.json'}")
+
+
+def fold_table(summary: dict) -> str:
+    """Return folds.json's content as plain text for a terminal: at most 80 columns."""
+
+    def mean(values: dict | None, key: str) -> str:
+        if values is None:
+            return "-"
+        text, spread = scores.in_words(values["mean"], key), values["standard_deviation"]
+        if spread is None:
+            return text
+        return f"{text} ± " + (f"{spread:.4f}" if key == "auc" else f"{100 * spread:.2f}")
+
+    pooled = summary.get("pooled")
+    lines = [f"{'mean ± standard deviation of ' + str(summary['folds']) + ' folds':<40}"]
+    if pooled:
+        lines[0] += f"all {pooled['test_images']:,d} test beats together"
+    for key in ("accuracy", *scores.METRICS):
+        line = f"{scores.TITLES[key]:<12}{mean(summary[key], key):>20}"
+        if pooled:
+            line += f"{scores.in_words(pooled[key], key):>17}"
+            if ends := pooled["intervals"][key]:
+                low, high = (scores.in_words(end, key) for end in ends)
+                line += f"   {low:>8} to {high:>8}"
+        lines.append(line)
+    if pooled:
+        lines.append(scores.interval_words(pooled["intervals"]) + ", all together")
+    width = scores.LONGEST_NAME
+    lines += ["", f"{'class':<{width}}{'sensitivity':>18}{'PPV':>18}{'F1':>18}{'beats':>9}"]
+    for name, values in summary["per_class"].items():
+        cells = "".join(f"{mean(values[key], key):>18}" for key in ("sensitivity", "ppv", "f1"))
+        short = name if len(name) <= width else name[: width - 2] + ".."
+        lines.append(f"{short:<{width}}{cells}{sum(values['support']):>9,d}")
+    return "\n".join(lines)
