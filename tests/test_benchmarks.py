@@ -1,0 +1,195 @@
+"""The benchmarks run and print their tables; how fast anything is, they show on a quiet machine alone."""
+
+import importlib.util
+import re
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from conftest import PROJECT
+
+sys.path.append(str(PROJECT / "benchmarks"))
+
+SCRIPTS = ["batches.py", "loop.py", "startup.py"]
+
+
+def rows_of(output: str) -> dict[str, list[float]]:
+    """Return the numbers of each row of the tables that a script printed, by the row's name."""
+    rows = {}
+    for line in output.splitlines():
+        if line.startswith("| ") and not line.startswith("| ---"):
+            name, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+            numbers = [re.sub(r"[,%]", "", cell) for cell in cells if cell]
+            if all(re.fullmatch(r"-?[\d.]+", number) for number in numbers):
+                rows[name] = [float(number) for number in numbers]
+    return rows
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_bad_input_is_one_line_and_help_says_what_is_measured(run, refused, script, tmp_path):
+    refused(run(f"benchmarks/{script}", "--data", tmp_path / "none", cwd=tmp_path), "none")
+    shown = run(f"benchmarks/{script}", "--help", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert f"python benchmarks/{script} --data DIR" in shown.stdout
+
+
+@pytest.fixture(scope="module")
+def batches_output(run, small_images, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("elsewhere")
+    arguments = "--images 40 --rounds 1 --seconds 0.01 --sizes 10 30".split()
+    result = run("benchmarks/batches.py", "--data", small_images, *arguments, cwd=folder)
+    assert result.returncode == 0, result.stderr
+    assert not list(folder.iterdir())
+    return result.stdout
+
+
+def test_batches_compares_all_ways(batches_output):
+    rows = rows_of(batches_output)
+    for name in ("DataGenerator, workers=1", "one Python generator, cv2", "tf.data"):
+        files, files_ratio, memory, memory_ratio = rows[name]
+        assert min(files, files_ratio, memory, memory_ratio) > 0
+    assert "40 images, images/s" in batches_output
+    assert min(ratio for name, row in rows.items() if name.startswith("DataG") for ratio in row[1::2]) == 1
+    assert rows.keys() >= {"10 images", "30 images", "60 images"}
+    for size in (10, 30, 60):
+        rate, microseconds = rows[f"{size} images"]
+        assert rate * microseconds == pytest.approx(1e6, rel=0.02)
+
+
+def test_batches_compares_with_pytorch_or_says_that_it_is_missing(batches_output):
+    found = [name for name in rows_of(batches_output) if name.startswith("PyTorch DataLoader")]
+    if importlib.util.find_spec("torch"):
+        assert len(found) == 1
+        return
+    assert not found
+    assert "PyTorch is not installed" in batches_output
+    pytest.skip("PyTorch is not installed, so its row is left out")
+
+
+def test_the_peers_do_the_same_work(small_images):
+    import batches
+
+    import DataGenerator
+
+    assert batches.CROP_OFFSETS == DataGenerator.CROP_OFFSETS
+    assert batches.CROP_SIZE == DataGenerator.CROP_SIZE
+    image = cv2.imread(str(next((small_images / "PVC").iterdir())), cv2.IMREAD_GRAYSCALE)
+    views = [image, *(DataGenerator.crop(image, position) for position in range(9))]
+    drawn = [batches.draw(image) for _ in range(300)]
+    seen = {next(n for n, view in enumerate(views) if (one == view).all()) for one in drawn}
+    assert seen == set(range(10))
+
+
+@pytest.mark.parametrize("source", [0, 1], ids=["files", "memory"])
+def test_each_way_gives_every_image_once(small_images, source):
+    """All but PyTorch's, which starts processes from this one."""
+    import batches
+
+    for way, *arguments in (
+        (batches.data_generator, 2),
+        (batches.python_generator,),
+        (batches.tf_data,),
+    ):
+        epoch = way(small_images, *arguments)[source]
+        for _ in range(2):
+            found = [(np.asarray(images), np.asarray(labels)) for images, labels in epoch()]
+            assert np.bincount(np.concatenate([labels for _, labels in found])).sum() == 60, way
+            assert {images.shape[1:] for images, _ in found} == {(128, 128, 1)}, way
+            bright = np.concatenate([images for images, _ in found])
+            assert 150 < bright.mean() < 250, "pixels of 0 to 255"
+
+
+def test_images_are_drawn_evenly_over_the_classes(small_images, tmp_path):
+    import batches
+
+    from image_folder import Images
+
+    assert batches.link_evenly(Images(small_images), 30, tmp_path) == 30
+    assert np.bincount(Images(tmp_path).labels).tolist() == [15, 10, 5]
+
+
+def test_images_of_other_sizes_are_refused(run, refused, image_maker, tmp_path):
+    image_maker(tmp_path / "data", {"NOR": 3, "PVC": 3})
+    cv2.imwrite(str(tmp_path / "data" / "PVC" / "big.png"), np.zeros((200, 200), np.uint8))
+    refused(run("benchmarks/batches.py", "--data", tmp_path / "data"), "big.png", "128x128")
+
+
+def test_ratios_are_taken_within_a_round(capsys):
+    """The machine was half as fast in the second round, and a third as fast in the third."""
+    import batches
+    import loop
+
+    speeds = (6, 3, 2)
+    rates = {"DataGenerator, workers=1": [(10 * s, 400 * s) for s in speeds]}
+    rates["DataGenerator, workers=2"] = [(20 * s, 300 * s) for s in speeds]
+    rates["tf.data"] = [(5 * s, 100 * s) for s in speeds]
+    rates["one Python generator, cv2"] = [(8 * s, 200 * s) for s in speeds]
+    batches.print_comparison(rates, 2, 1000)
+    output = capsys.readouterr().out
+    rows = rows_of(output)
+    assert rows["tf.data"] == [15, 4, 300, 4]
+    assert rows["DataGenerator, workers=1"] == [30, 2, 1200, 1]
+    assert rows["DataGenerator, workers=2"] == [60, 1, 900, 1.33]
+    assert "2.50 times the fastest peer, one Python generator" in output
+    assert "4.00 times tf.data" in output
+    assert "1,200 images/s" in output
+
+    row = {"model": "fast", "batch_size": 8, "steps": 5}
+    loop.print_shares([row | {"rates": [[100 * s, 98 * s, 95 * s] for s in speeds]}])
+    rows = rows_of(capsys.readouterr().out)
+    assert rows == {"fast, batches of 8, 5 steps x 3": [300, 294, 98, 285, 95]}
+
+
+def test_growth_is_from_the_second_epoch(capsys):
+    import loop
+
+    loop.print_memory(50_000_000, [10_000_000, 60_000_000, 61_000_000, 63_000_000], 70_000_000)
+    rows = rows_of(capsys.readouterr().out)
+    assert rows["growth from epoch 2 to 4 (target: none)"] == [3]
+    assert rows["of that, in the last 2 epochs"] == [3]
+    assert rows["peak beside the images (target: below 1,500)"] == [20]
+
+
+@pytest.mark.slow
+def test_loop_prints_shares_and_memory(run, small_images, tmp_path):
+    arguments = "--model fast --batch-size 8 --steps 2 --rounds 2".split()
+    result = run("benchmarks/loop.py", "--data", small_images, *arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    rows = rows_of(result.stdout)
+    ceiling, plain, plain_share, crops, crops_share = rows["fast, batches of 8, 2 steps x 2"]
+    assert min(ceiling, plain, crops) > 0
+    # The medians of rates and of ratios differ a little.
+    assert plain_share == pytest.approx(100 * plain / ceiling, rel=0.5)
+    assert crops_share == pytest.approx(100 * crops / ceiling, rel=0.5)
+    assert rows["all images"] == [1.0]  # 60 x 16 KB
+    assert rows["peak of the process"][0] > rows["after epoch 2"][0] > 100
+    grown = rows["after epoch 20"][0] - rows["after epoch 2"][0]
+    assert rows["growth from epoch 2 to 20 (target: none)"][0] == pytest.approx(grown, abs=0.2)
+
+
+def test_loop_names_a_network_that_is_none(run, refused, small_images):
+    refused(run("benchmarks/loop.py", "--data", small_images, "--model", "fast", "slow"), "slow", "paper")
+
+
+def test_startup_tells_where_the_time_goes(run, small_images, tmp_path):
+    import startup
+
+    arguments = "--rounds 1 --batch-size 16".split()
+    result = run("benchmarks/startup.py", "--data", small_images, *arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    rows = rows_of(result.stdout)
+    help_seconds = rows["`python train_keras.py --help` (target: below 0.5)"][0]
+    assert help_seconds > rows["of that, Python itself"][0] > 0
+    packages = [row[0] for name, row in rows.items() if name.startswith("of that, `import")]
+    assert 0 < sum(packages) < 3 * help_seconds, "the two are measured one after the other"
+    whole = rows["from `python train_keras.py` to the first batch trained"][0]
+    assert whole == pytest.approx(sum(rows[name][0] for name in startup.PARTS[:-1]), abs=0.05)
+    assert rows[startup.PARTS[-1]][0] < rows[startup.PARTS[-2]][0], "the first batch is traced"
+    before = rows["run.sh, before train_keras.py"][0]
+    assert rows["from `bash run.sh` to the first batch trained"][0] == pytest.approx(whole + before, abs=0.02)
+
+
+@pytest.mark.slow
+def test_startup_needs_two_batches(run, refused, small_images):
+    refused(run("benchmarks/startup.py", "--data", small_images, "--rounds", 1), "two batches")
