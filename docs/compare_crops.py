@@ -1,4 +1,4 @@
-"""Train `fast` without crops, with nine crops, and with crops of arrhythmias alone, and compare them.
+"""Train `fast` without crops, with nine crops, with crops of arrhythmias alone, and moved; and compare them.
 
     python docs/compare_crops.py --data DIR --output DIR
 
@@ -25,7 +25,10 @@ WAYS = {
     "no crops": [],
     "nine crops, all classes": ["--augment"],
     "nine crops, arrhythmias only": ["--augment", "--augment-classes", "arrhythmias"],
+    "no crops, moved by up to 6 pixels": ["--shift", "6"],
 }
+# Of the recipe of `fast`, what would blur the comparison is left out.
+PLAIN = ["--shift", "0", "--balance", "0"]
 FOLDS = 10
 REPEATS = 1000
 
@@ -72,9 +75,10 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
 
 def train_options(options: argparse.Namespace, flags: list[str], fold: int) -> argparse.Namespace:
     """Return the options of train_keras.py for one of the runs."""
-    folder = options.output / f"{flags[-1].strip('-') if flags else 'none'}-{fold}"
+    way = "-".join(flag.strip("-") for flag in flags) or "none"
+    folder = options.output / f"{way}-{fold}"
     arguments = ["--data", str(options.data), "--output", str(folder), "--epochs", str(options.epochs)]
-    arguments += ["--folds", str(FOLDS), "--fold", str(fold), "--resume", *flags]
+    arguments += ["--folds", str(FOLDS), "--fold", str(fold), "--resume", *PLAIN, *flags]
     return train_keras.read_options(arguments)
 
 
