@@ -172,6 +172,7 @@ def test_loop_names_a_network_that_is_none(run, refused, small_images):
     refused(run("benchmarks/loop.py", "--data", small_images, "--model", "fast", "slow"), "slow", "paper")
 
 
+@pytest.mark.slow
 def test_startup_tells_where_the_time_goes(run, small_images, tmp_path):
     import startup
 

@@ -30,6 +30,7 @@ def losses(small_images):
     return {key: train(*key) for key in ((1, False), (2, True), (2, False))}
 
 
+@pytest.mark.slow
 def test_two_devices_learn_what_one_learns(losses):
     assert len(losses[1, False]) == 10, "60 images are 7 batches: the second epoch is in it"
     assert np.ptp(losses[1, False]) > 0.05, "it learns, so that equal losses mean equal steps"
