@@ -111,7 +111,7 @@ def first_layers(model) -> dict:
         if not layers:
             raise InputError(f"the network {model.name} has no {kind.__name__} to show: name a run of fast")
         # The first normalization sees little but the background's zeros.
-        found[name] = layers[len(layers) // 2 if name == "normalization" else 0]
+        found[name] = layers[(len(layers) - 1) // 2 if name == "normalization" else 0]
     inner = keras.Model(model.input, {name: [layer.input, layer.output] for name, layer in found.items()})
     found["values"] = lambda images: inner.predict(images[..., np.newaxis], verbose=0)
     return found
@@ -126,8 +126,15 @@ def change_by_shift(layers: dict, sample: np.ndarray) -> list[float]:
 
 
 def strongest(maps: np.ndarray) -> np.ndarray:
-    """Return the numbers of the SHOWN_MAPS maps, of (H, W, C), whose values differ most, in rising order."""
-    return np.sort(np.argsort(maps.std(axis=(0, 1)))[-SHOWN_MAPS:])
+    """Return the numbers of SHOWN_MAPS maps, of (H, W, C), that are strong and unlike each other, in rising order."""
+    values = (maps - maps.mean(axis=(0, 1))).reshape(-1, maps.shape[-1]).astype(np.float64)
+    chosen = []
+    for _ in range(SHOWN_MAPS):
+        # The one with most that no weighted sum of those before it gives: the strongest alone look alike.
+        chosen.append(int(np.linalg.norm(values, axis=0).argmax()))
+        direction = values[:, chosen[-1]] / np.linalg.norm(values[:, chosen[-1]])
+        values -= np.outer(direction, direction @ values)
+    return np.sort(chosen)
 
 
 def new_figure(width: float, height: float):

@@ -227,7 +227,7 @@ def test_crops_comparison_runs_and_goes_on(tmp_path, small_images, run):
     first = run(*arguments)
     assert first.returncode == 0, first.stderr
     table = (tmp_path / "out/crops.md").read_text()
-    assert table.count("\n| n") == 3
+    assert table.count("\n| n") == 4
     again = run(*arguments)
     assert again.returncode == 0, again.stderr
     assert "epoch" not in again.stdout
