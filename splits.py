@@ -166,7 +166,7 @@ def _split_records(labels, patients, seed, folds, fold) -> Split:
             f"--split records needs at least 3 patients, one for each part; --data has {len(names)}"
         )
     if folds is None:
-        in_test = _choose_patients(labels, patients, 1 / 10, seed, parts_after=2)
+        in_test = choose_patients(labels, patients, 1 / 10, seed, parts_after=2)
     else:
         if folds > len(names):
             raise InputError(f"--folds {folds} is more than the {len(names)} patients of --data")
@@ -185,7 +185,7 @@ def _split_records(labels, patients, seed, folds, fold) -> Split:
         in_test[parts[fold][1]] = True
     rest = np.flatnonzero(~in_test)
     share = 1 / 9 if folds is None else 1 / 10
-    in_validation = _choose_patients(labels[rest], patients[rest], share, seed + 1, parts_after=1)
+    in_validation = choose_patients(labels[rest], patients[rest], share, seed + 1, parts_after=1)
     return Split(rest[~in_validation], rest[in_validation], np.flatnonzero(in_test))
 
 
@@ -203,11 +203,11 @@ def _split_ds1_ds2(labels, classes, records, seed) -> Split:
             "--split ds1-ds2 needs at least 2 records of DS1 (101 106 ...) and 1 of DS2 (100 103 ...) of MIT-BIH "
             "in --data; make it from all of mitdb"
         )
-    in_validation = _choose_patients(labels[first], records[first], 1 / 10, seed, parts_after=1)
+    in_validation = choose_patients(labels[first], records[first], 1 / 10, seed, parts_after=1)
     return Split(first[~in_validation], first[in_validation], test)
 
 
-def _choose_patients(labels, patients, share, seed, parts_after) -> np.ndarray:
+def choose_patients(labels, patients, share, seed, parts_after) -> np.ndarray:
     """Choose whole patients that hold about ``share`` of every class.
 
     Many random choices are compared by their distance from that share, class by class. A class of which
