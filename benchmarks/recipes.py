@@ -24,7 +24,6 @@ import model_keras
 import scores
 import splits
 import train_keras
-from DataGenerator import shift
 
 # Test parts of these seeds stay unseen.
 SEEDS = (0, 1, 2)
@@ -235,6 +234,7 @@ def smoothed_cross_entropy(true, predicted, share):
 
 def score_views(options: argparse.Namespace, run: argparse.Namespace, data, parts: splits.Split) -> None:
     """Score the network of `base` by the mean of its probabilities over nine views of each image."""
+    from DataGenerator import shift
     from evaluate_keras import write_scores
 
     base = options.output / "base" / "best.keras"

@@ -84,9 +84,7 @@ def choose_parts(images, folds: int, fold: int, most: int) -> splits.Split:
     groups = StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(labels, labels, records[inside])
     rest, test = list(groups)[fold]
     rest, test = inside[rest], inside[test]
-    validates = splits.choose_patients(
-        images.labels[rest], records[rest], 1 / 10, seed=fold, parts_after=1
-    )
+    validates = splits.choose_patients(images.labels[rest], records[rest], 1 / 10, seed=fold, parts_after=1)
     random = np.random.default_rng([0, fold])
     training = rest[~validates]
     of_class = [training[images.labels[training] == label] for label in range(len(images.classes))]
