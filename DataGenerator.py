@@ -106,7 +106,9 @@ class DataGenerator(keras.utils.PyDataset):
         other ones of sample weight 0, and batches are (images, labels, weights). Keras needs that to split
         batches over several devices; on one it spares compiling the network for a second batch size.
     workers, max_queue_size :
-        See keras.utils.PyDataset. Threads do: decoding and cropping let go of Python's lock.
+        See keras.utils.PyDataset. Threads do: decoding and cropping let go of Python's lock. At least two: with
+        one, Keras 3.15 hands the batches to tf.data's autotuning, whose thread TensorFlow 2.21 waits for at the
+        end of an epoch, idle, for up to as long as the epoch took.
 
     Attributes
     ----------
@@ -133,9 +135,10 @@ class DataGenerator(keras.utils.PyDataset):
         shift: int = 0,
         balance: float = 0.0,
         devices: int | None = None,
+        workers: int = 2,
         **keras_options,
     ):
-        super().__init__(**keras_options)
+        super().__init__(workers=workers, **keras_options)
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} is below 1")
         if not 0 <= shift < IMAGE_SIZE:

@@ -353,7 +353,7 @@ def _train(data, parts, options, folder, deadline) -> dict:
         balance=options.balance,
         seed=options.seed,
         devices=len(devices),
-        workers=1 if images.in_memory and not is_gpu(devices) else min(8, os.cpu_count() or 1),
+        workers=choose_workers(images, devices),
     )
     validation = DataGenerator(
         images.subset(parts.validation), options.batch_size, shuffle=False, devices=len(devices)
@@ -535,6 +535,13 @@ def release_devices() -> None:
     if keras.backend.backend() == "jax":
         keras.distribution.set_distribution(None)
     keras.backend.clear_session()
+
+
+def choose_workers(images: Images, devices: list[str]) -> int:
+    """Return how many threads make the training batches."""
+    if images.in_memory and not is_gpu(devices):
+        return 2  # they are ahead of any CPU's training, and no more than the DataGenerator needs
+    return max(2, min(8, os.cpu_count() or 1))
 
 
 def is_gpu(devices: list[str]) -> bool:

@@ -20,7 +20,6 @@ requirements-jax.txt, with jax[cuda13].
 import argparse
 import csv
 import importlib.util
-import os
 import platform
 import statistics
 import sys
@@ -264,7 +263,7 @@ def measure_rates(
     images = images.subset(order)
 
     def generator(images) -> DataGenerator:
-        workers = 1 if images.in_memory and not train_keras.is_gpu(names) else min(8, os.cpu_count() or 1)
+        workers = train_keras.choose_workers(images, names)
         return DataGenerator(images, batch_size, seed=seed, devices=1, workers=workers)
 
     batches = generator(images)

@@ -130,7 +130,10 @@ def measure(options, name: str) -> dict:
 
     def feeds(steps: int) -> list:
         through = [make_batches(images, batch_size, steps, augment, devices) for augment in (False, True)]
-        return [tf.data.Dataset.from_tensors(through[0][0]).repeat(steps), *through]
+        constant = tf.data.Dataset.from_tensors(through[0][0]).repeat(steps)
+        unhindered = tf.data.Options()
+        unhindered.autotune.enabled = False  # see DataGenerator, workers
+        return [constant.with_options(unhindered), *through]
 
     for feed in feeds(WARM_UP_STEPS):  # each has its own traced function
         fit_epochs(model, feed)
@@ -176,7 +179,7 @@ def make_batches(images: Images, batch_size: int, steps: int, augment: bool, dev
         batch_size,
         augment=augment,
         devices=1,
-        workers=1 if not train_keras.is_gpu(devices) else min(8, os.cpu_count() or 1),
+        workers=train_keras.choose_workers(images, devices),
     )
 
 

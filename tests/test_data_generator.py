@@ -112,9 +112,18 @@ def test_workers_do_not_change_what_fit_sees(small_images):
             adapter.on_epoch_end()
         return labels
 
-    alone = seen()
+    alone = seen(workers=1)
+    assert seen() == alone
     assert seen(workers=3) == alone
     assert seen(workers=2, use_multiprocessing=False, max_queue_size=1) == alone
+
+
+def test_keras_reads_it_without_autotuning(small_images):
+    """TensorFlow waits for that one's thread at the end of each epoch, for seconds."""
+    from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
+
+    dataset = PyDatasetAdapter(DataGenerator(small_images, batch_size=16)).get_tf_dataset()
+    assert dataset.options().autotune.enabled is False
 
 
 def test_all_ten_views_are_equally_likely(small_images):
