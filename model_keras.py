@@ -239,8 +239,9 @@ MODELS = {
     "fast": Network(
         fast,
         "small and quick, for machines with no GPU",
-        learning_rate=4e-3,
+        learning_rate=2.8e-3,
         epochs=5,
+        batch_size=64,
         optimizer="adamw",
         weight_decay=0.02,
         shift=6,
