@@ -111,7 +111,12 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         metavar="N",
         help="rounds over the training images (default by network)",
     )
-    add("--batch-size", type=at_least_one, metavar="N", help="images a step, over all devices (default by network)")
+    add(
+        "--batch-size",
+        type=at_least_one,
+        metavar="N",
+        help="images a step, over all devices (default by network)",
+    )
     add(
         "--learning-rate",
         type=command.positive_number,

@@ -42,6 +42,7 @@ TRIES = {
     "strides": ("strides of 2 instead of pooling", {"pooling": False}),
     "flatten": ("a weight for each place instead of the mean before the last layer", {"flatten": True}),
     "early": ("a third of the channels moved from the late to the early layers", {"early": True}),
+    "wide": ("256 channels in the last convolution, not 160", {"wide": True}),
     "no-shift": ("images not moved", {"shift": 0}),
     "shift-3": ("moved by up to 3 pixels", {"shift": 3}),
     "shift-10": ("moved by up to 10 pixels", {"shift": 10}),
@@ -59,6 +60,7 @@ TRIES = {
     "constant": ("constant learning rate 0.001", {"constant": True, "learning_rate": 1e-3}),
     "momentum": ("batch normalization's momentum 0.99 instead of 0.9", {"momentum": 0.99}),
     "no-dropout": ("no dropout", {"dropout": 0.0}),
+    "dropout-half": ("dropout 0.5 instead of 0.2", {"dropout": 0.5}),
 }
 
 
@@ -119,7 +121,9 @@ def run_options(options: argparse.Namespace, name: str) -> argparse.Namespace:
         key: value for key, value in changes.items() if key in {f.name for f in dataclasses.fields(fast)}
     }
     shape = {
-        key: value for key, value in changes.items() if key in ("pooling", "flatten", "early", "dropout")
+        key: value
+        for key, value in changes.items()
+        if key in ("pooling", "flatten", "early", "wide", "dropout")
     }
     build = functools.partial(fast_like, **shape) if shape else fast.build
     model_keras.MODELS[name] = dataclasses.replace(fast, build=build, **fields)
@@ -133,7 +137,7 @@ def run_options(options: argparse.Namespace, name: str) -> argparse.Namespace:
     return train_keras.read_options(arguments)
 
 
-def fast_like(x, pooling=True, flatten=False, early=False, dropout=0.2):
+def fast_like(x, pooling=True, flatten=False, early=False, wide=False, dropout=0.2):
     """Build `fast`, or what it could be instead. As it is, it is model_keras.fast, layer by layer."""
     from keras import layers
 
@@ -142,7 +146,9 @@ def fast_like(x, pooling=True, flatten=False, early=False, dropout=0.2):
         x = layers.BatchNormalization(momentum=model_keras.MOMENTUM)(x)
         return layers.Activation("relu")(x)
 
-    first, *stages = (32, (64, 64), (64, 80), (112,)) if early else (32, (48, 64), (96, 96), (160,))
+    first, *stages = (
+        (32, (64, 64), (64, 80), (112,)) if early else (32, (48, 64), (96, 96), (256 if wide else 160,))
+    )
     x = convolution(x, first, size=6, strides=4)
     for stage in stages:
         if pooling:

@@ -105,7 +105,7 @@ def test_each_try_changes_what_it_names(small_images, tmp_path):
             "constant",
             "momentum",
         }
-        if wanted & {"pooling", "flatten", "early", "dropout"}:
+        if wanted & {"pooling", "flatten", "early", "wide", "dropout"}:
             wanted = {"build"}
         assert changed - {"model", "output"} == wanted, name
 
