@@ -283,7 +283,7 @@ def describe(summary: dict) -> str:
     """Return the tries as a Markdown table."""
     lines = ["| Tried | Accuracy | Mean sensitivity | Loss |", "| --- | ---: | ---: | ---: |"]
     lines += [
-        f"| {TRIES[name][0]} | {row['accuracy']:.2%} | {row['sensitivity']:.1%} | {row['loss']:.4f} |"
+        f"| {TRIES[name][0]} | {100 * row['accuracy']:.2f} % | {100 * row['sensitivity']:.1f} % | {row['loss']:.4f} |"
         for name, row in summary.items()
         if row
     ]

@@ -107,7 +107,7 @@ def describe(summary: dict) -> str:
     """Return the scores as a Markdown table."""
     low, high = summary["intervals"]["accuracy"]
     lines = [
-        f"Accuracy {summary['accuracy']:.2%} ({low:.2%} to {high:.2%}) of all beats of DS1",
+        f"Accuracy {100 * summary['accuracy']:.2f} % ({100 * low:.2f} to {100 * high:.2f}) of all beats of DS1",
         "",
         "| Class | Beats | Sensitivity | PPV | F1 |",
         "| --- | ---: | ---: | ---: | ---: |",

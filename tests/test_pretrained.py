@@ -1,4 +1,4 @@
-"""The network that comes with the project keeps the scores that stand beside it."""
+"""The networks that come with the project keep the scores that stand beside them."""
 
 import json
 
@@ -10,29 +10,39 @@ import beats
 import scores
 from model_keras import load_model, multiply_adds
 
-FOLDER = PROJECT / "pretrained"
+FOLDERS = {"paper": PROJECT / "pretrained", "strips": PROJECT / "pretrained" / "strips"}
+
+
+@pytest.fixture(scope="module", params=FOLDERS)
+def drawing(request) -> str:
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def config() -> dict:
-    return json.loads((FOLDER / "config.json").read_text())
+def folder(drawing):
+    return FOLDERS[drawing]
 
 
 @pytest.fixture(scope="module")
-def predictions():
-    return scores.read_predictions(FOLDER / "predictions.csv")
+def config(folder) -> dict:
+    return json.loads((folder / "config.json").read_text())
 
 
-def test_it_is_small():
-    model, classes = load_model(FOLDER / "fast.keras")
+@pytest.fixture(scope="module")
+def predictions(folder):
+    return scores.read_predictions(folder / "predictions.csv")
+
+
+def test_it_is_small(folder):
+    model, classes = load_model(folder / "fast.keras")
     assert classes == list(beats.CLASSES["paper"])
     assert model.count_params() <= 500_000
     assert multiply_adds(model) <= 25_000_000
-    assert (FOLDER / "fast.keras").stat().st_size <= 3_000_000
+    assert (folder / "fast.keras").stat().st_size <= 3_000_000
 
 
-def test_its_scores_are_those_of_its_predictions(predictions):
-    metrics = json.loads((FOLDER / "metrics.json").read_text())
+def test_its_scores_are_those_of_its_predictions(folder, predictions):
+    metrics = json.loads((folder / "metrics.json").read_text())
     _, true, probabilities, classes = predictions
     found = scores.score(true, probabilities, classes)
     for key in ("accuracy", *scores.METRICS):
@@ -42,16 +52,39 @@ def test_its_scores_are_those_of_its_predictions(predictions):
     assert metrics["sensitivity"] > 0.9785
 
 
-def test_it_can_be_trained_again(config):
-    assert config["command"].startswith("python train_keras.py --data data --output ")
+def test_it_can_be_trained_again(config, drawing):
     assert len(config["data_sha256"]) == 64
+    assert config["options"]["model"] == "fast"
     assert config["options"]["seed"] == 0
     assert config["options"]["limit"] is None
-    assert config["drawing"] == "paper"
+    assert config["drawing"] == drawing
     assert config["finished"]
+    # The README's command for it, `python train_keras.py --data ... --epochs N`, has the same options.
+    readme = (PROJECT / "README.md").read_text()
+    data = {"paper": "data", "strips": "data-strips"}[drawing]
+    (line,) = [
+        line
+        for line in readme.splitlines()
+        if line.startswith(f"python train_keras.py --data {data} ") and "seed-0" in line
+    ]
+    from train_keras import read_options
+
+    options = vars(read_options(line.partition("#")[0].split()[2:]))
+    for key in (
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "shift",
+        "balance",
+        "augment",
+        "split",
+        "folds",
+        "seed",
+    ):
+        assert options[key] == config["options"][key], key
 
 
-def test_it_finds_the_promised_accuracy_on_real_beats(mitdb, config, predictions):
+def test_it_finds_the_promised_accuracy_on_real_beats(mitdb, folder, drawing, config, predictions):
     files, true, promised, _ = predictions
     by_record = {}
     for place, file in enumerate(files):
@@ -61,11 +94,11 @@ def test_it_finds_the_promised_accuracy_on_real_beats(mitdb, config, predictions
     images = np.empty((len(files), 128, 128, 1), np.uint8)
     for name, wanted in by_record.items():
         record = beats.read_record(mitdb / name)
-        draw = beats.paper_drawer(record)
+        draw = beats.DRAWINGS[drawing](record)
         index = {int(sample): number for number, sample in enumerate(record.samples)}
         for sample, place in wanted:
             images[place, ..., 0] = draw(index[sample])
-    model, _ = load_model(FOLDER / "fast.keras")
+    model, _ = load_model(folder / "fast.keras")
     found = np.asarray(model.predict(images, batch_size=128, verbose=0))
     assert len(files) == config["images"]["test"]
     assert (found.argmax(1) == true).mean() == pytest.approx((promised.argmax(1) == true).mean(), abs=2e-4)
