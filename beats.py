@@ -1,8 +1,8 @@
 """What a beat and its image are: classes, records, windows and the drawn line.
 
 The method is that of Jun et al. 2018 (arXiv:1804.06812): one beat is the plotted signal between its
-neighbours, as a 128x128 grayscale image. Another drawing, strips, keeps rhythm and amplitude. Every fact about
-them stands here once; the other files import it.
+neighbours, as a 128x128 grayscale image. Two other drawings, strips and typical, keep rhythm and amplitude.
+Every fact about them stands here once; the other files import it.
 """
 
 import os
@@ -306,9 +306,9 @@ def paper_drawer(record: Record) -> Callable[[int], np.ndarray]:
     return lambda beat: draw(record.signal[slice(*bounds[beat])])
 
 
-def _draw_lines(image: np.ndarray, lines: list[np.ndarray]) -> None:
-    """Draw dark lines into ``image``, each through its points: int32, (points, 1, 2), column and row."""
-    cv2.polylines(image, lines, False, 0, 1, cv2.LINE_AA, _FRACTION_BITS)
+def _draw_lines(image: np.ndarray, lines: list[np.ndarray], gray: int = 0) -> None:
+    """Draw lines into ``image``, each through its points: int32, (points, 1, 2), column and row."""
+    cv2.polylines(image, lines, False, gray, 1, cv2.LINE_AA, _FRACTION_BITS)
 
 
 # --- Strips: a beat as on a printed page, at a fixed scale of time and of amplitude ---------------------------
@@ -347,6 +347,8 @@ BASELINE_SECONDS = 1.0
 # few ectopic beats may be the highest.
 AMPLITUDE_PERCENTILES = (0.1, 99.9)
 AMPLITUDE_MARGIN = 0.2
+# Gray level of the record's typical beat, behind the beat.
+TYPICAL_GRAY = 160
 
 
 def strips_drawer(record: Record) -> Callable[[int], np.ndarray]:
@@ -370,6 +372,24 @@ def strips_drawer(record: Record) -> Callable[[int], np.ndarray]:
         return image
 
     return draw_strips
+
+
+def typical_drawer(record: Record) -> Callable[[int], np.ndarray]:
+    """Return the function that draws a beat as :func:`strips_drawer` does, over the record's typical beat in gray.
+
+    That is the median of all beats of the record around their annotations, so one sees whether a beat is unlike the
+    others of this patient. It is drawn behind the beat, in the upper band alone. The beats' symbols are not used.
+    """
+    depth = 1 - amplitudes(record.signal, record.rate)
+    plain = strips_drawer(record)
+    before, after = _strip_reach(BEAT_STRIP, record.rate)
+    whole = (record.samples >= before) & (record.samples + after < len(depth))
+    if not whole.any():  # a record of one beat or two, cut at its ends
+        return plain
+    around = depth[record.samples[whole, None] + np.arange(-before, after + 1)]
+    typical = np.full((IMAGE_SIZE, IMAGE_SIZE), PAPER, np.uint8)
+    _strip_line(BEAT_STRIP, np.median(around, axis=0), record.rate)(typical, before, TYPICAL_GRAY)
+    return lambda beat: np.minimum(typical, plain(beat))
 
 
 def amplitudes(signal: np.ndarray, rate: float) -> np.ndarray:
@@ -404,27 +424,34 @@ def amplitudes(signal: np.ndarray, rate: float) -> np.ndarray:
     return np.clip((level - low + margin) / (high - low + 2 * margin), 0, 1)
 
 
-def _strip_line(strip: Strip, depth: np.ndarray, rate: float) -> Callable[[np.ndarray, int], None]:
+def _strip_reach(strip: Strip, rate: float) -> tuple[int, int]:
+    """Return how many samples before and after the annotation a strip shows."""
+    # One sample more on each side, so that the line runs up to the edges.
+    before = int((strip.column + 1) * strip.seconds * rate) + 1
+    after = int((IMAGE_SIZE - strip.column) * strip.seconds * rate) + 1
+    return before, after
+
+
+def _strip_line(strip: Strip, depth: np.ndarray, rate: float) -> Callable[..., None]:
     """Return the function that draws a record's signal around a sample into a strip of an image.
 
-    ``depth`` is the whole record's, from 0 at the strip's upper edge to 1 at its lower one.
+    ``depth`` is the whole record's, from 0 at the strip's upper edge to 1 at its lower one. The function takes the
+    image, the sample and, if it is not to be 0, the line's gray level.
     """
     scale = 1 << _FRACTION_BITS
     height = strip.bottom - strip.top
     rows = np.rint((depth * (height - 1 - 2 * _BORDER) + _BORDER) * scale).astype(np.int32)
-    # One sample more on each side, so that the line runs up to the edges.
-    before = int((strip.column + 1) * strip.seconds * rate) + 1
-    after = int((IMAGE_SIZE - strip.column) * strip.seconds * rate) + 1
+    before, after = _strip_reach(strip, rate)
     columns = strip.column + np.arange(-before, after + 1) / (strip.seconds * rate)
     columns = np.rint(columns * scale).astype(np.int32)
 
-    def draw_line(image: np.ndarray, sample: int) -> None:
+    def draw_line(image: np.ndarray, sample: int, gray: int = 0) -> None:
         start, end = max(0, sample - before), min(len(rows), sample + after + 1)
         points = np.empty((end - start, 1, 2), np.int32)
         points[:, 0, 0] = columns[start - sample + before : end - sample + before]
         points[:, 0, 1] = rows[start:end]
         points = cv2.approxPolyDP(points, strip.tolerance * scale, False)
-        _draw_lines(image[strip.top : strip.bottom], [points])
+        _draw_lines(image[strip.top : strip.bottom], [points], gray)
 
     return draw_line
 
@@ -443,7 +470,7 @@ def _draw_ticks(image: np.ndarray, samples: np.ndarray, sample: int, rate: float
 
 # --- The drawings by name -------------------------------------------------------------------------------------
 
-DRAWINGS = {"paper": paper_drawer, "strips": strips_drawer}
+DRAWINGS = {"paper": paper_drawer, "strips": strips_drawer, "typical": typical_drawer}
 
 
 def drawing_of(description: dict) -> str | None:

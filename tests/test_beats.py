@@ -425,3 +425,49 @@ def test_a_flipped_byte_of_format_212_is_found_in_either_lead(tmp_path, place):
     file.write_bytes(content)
     with pytest.raises(InputError, match="does not match its checksum"):
         beats.read_record(tmp_path / "made")
+
+
+# -- typical ---------------------------------------------------------------------------------------------------
+
+
+def test_a_beat_is_drawn_over_the_typical_one():
+    times = np.arange(2, 28)
+    sizes = np.ones(len(times))
+    sizes[10] = 0.5
+    record = make_record(times, sizes, waves=0)
+    draw = beats.typical_drawer(record)
+    usual, low = draw(12), draw(10)
+    # As high as the others, it hides the gray line; half as high, it leaves it to be seen above its own peak.
+    assert not ((usual[BEAT_ROWS] == beats.TYPICAL_GRAY) & (draw_strips(record, 12)[BEAT_ROWS] == 255)).any()
+    peak = heights(usual)[0], heights(low)[0]
+    assert peak[1] == pytest.approx(peak[0] / 2, abs=1.5)
+    above = low[BEAT_ROWS, 58][: np.flatnonzero(low[BEAT_ROWS, 58] < 100)[0]]
+    gray = np.flatnonzero(above < 230)
+    assert above[gray].min() >= beats.TYPICAL_GRAY
+    top = np.flatnonzero(usual[BEAT_ROWS, 58] < 128)[0]
+    assert gray[0] == pytest.approx(top, abs=1)
+    # Below the first band nothing differs, and where there are few beats there is nothing typical.
+    for beat in (10, 12):
+        assert (draw(beat)[68:] == draw_strips(record, beat)[68:]).all()
+    alone = make_record([0.1], seconds=0.3)
+    assert (beats.typical_drawer(alone)(0) == draw_strips(alone, 0)).all()
+
+
+def test_the_typical_beat_is_the_median():
+    # Every third beat is upside down: a mean would be lower by half, the median is not.
+    times = np.arange(2, 28)
+    record = make_record(times, np.where(np.arange(len(times)) % 3, 1.0, -0.7), waves=0)
+    inverted, upright = (beats.typical_drawer(record)(beat)[BEAT_ROWS, 58] for beat in (12, 13))
+    top = np.flatnonzero(inverted < 230)[0]
+    assert top == pytest.approx(np.flatnonzero(upright < 128)[0], abs=1)
+    assert inverted[top] >= beats.TYPICAL_GRAY - 1
+    assert np.flatnonzero(inverted < 100)[0] > top + 20
+
+
+def test_typical_does_not_tell_the_symbols(mitdb):
+    record = beats.read_record(mitdb / "208")
+    other = replace(record, symbols=np.full(len(record.symbols), "N"))
+    one, two = beats.typical_drawer(record), beats.typical_drawer(other)
+    for beat in (0, 1, 500, 1000, -1):
+        assert (one(beat) == two(beat)).all()
+        assert (one(beat) <= beats.strips_drawer(record)(beat)).all()
