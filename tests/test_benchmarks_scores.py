@@ -82,6 +82,18 @@ def test_smoothed_cross_entropy():
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
+@pytest.fixture
+def own_models():
+    """Take the tries out of MODELS again."""
+    import model_keras
+
+    before = dict(model_keras.MODELS)
+    yield
+    model_keras.MODELS.clear()
+    model_keras.MODELS.update(before)
+
+
+@pytest.mark.usefixtures("own_models")
 def test_each_try_changes_what_it_names(small_images, tmp_path):
     import recipes
 

@@ -254,7 +254,7 @@ def test_a_setting_is_compared_with_its_neighbours(monkeypatch, capsys):
     monkeypatch.setattr(step, "in_process", measured)
     arguments = ["--settings", "--rounds", "2", "--only", "bfloat16", "oneDNN", "channels first"]
     assert step.main(arguments) is None
-    rows = table(capsys.readouterr().out, "fast, TensorFlow 1, batch 128")
+    rows = table(capsys.readouterr().out, f"fast, TensorFlow 1, batch {MODELS['fast'].batch_size}")
     for name in ("bfloat16", "oneDNN off"):
         assert [number(cell) for cell in rows[name][0][1:]] == [2, 3]
     assert "no such thing" in rows["channels first"][0][1]
