@@ -72,7 +72,7 @@ def sum_up(folders: list[Path]) -> dict:
     -------
     dict
         ``runs``: for accuracy and each of scores.METRICS its ``values``, ``mean``, ``standard_deviation`` (None
-        for one run) and ``interval`` (95 % bootstrap over each run's test beats, of the mean);
+        for one run) and ``interval`` (95 % bootstrap over each run's test beats, of the mean, or None);
         ``pooled``: as scores.score.
     """
     parts = [scores.read_predictions(folder / "predictions.csv")[1:] for folder in folders]
@@ -84,11 +84,12 @@ def sum_up(folders: list[Path]) -> dict:
     for key in ("accuracy", *scores.METRICS):
         values = [score[key] for score in scored]
         means = np.mean([resample[key] for resample in resamples], axis=0)
+        means = means[np.isfinite(means)]  # a resample of few beats may lack what the score needs
         runs[key] = {
             "values": values,
             "mean": float(np.mean(values)),
             "standard_deviation": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-            "interval": [float(end) for end in np.percentile(means, [2.5, 97.5])],
+            "interval": [float(end) for end in np.percentile(means, [2.5, 97.5])] if len(means) else None,
         }
     true, probabilities = (np.concatenate([part[i] for part in parts]) for i in range(2))
     return {"runs": runs, "pooled": scores.score(true, probabilities, classes)}
@@ -102,11 +103,10 @@ def describe(summary: dict) -> str:
         "| --- | ---: | ---: | ---:",
     ]
     for key, values in summary["runs"].items():
-        low, high = values["interval"]
+        ends = [scores.in_words(end, key) for end in values["interval"] or ()]
         spread = values["standard_deviation"]
         lines.append(
-            f"| {scores.TITLES[key]} | {scores.in_words(values['mean'], key)} "
-            f"({scores.in_words(low, key)} to {scores.in_words(high, key)}) "
+            f"| {scores.TITLES[key]} | {scores.in_words(values['mean'], key)} ({' to '.join(ends) or '-'}) "
             f"| {'-' if spread is None else f'{spread:.4f}'} "
             f"| {', '.join(scores.in_words(value, key) for value in values['values'])}"
         )

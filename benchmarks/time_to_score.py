@@ -102,7 +102,7 @@ def train_some(images, options, count: int) -> float:
     started = time.perf_counter()
     for step in range(1, steps + 1):
         # The next batch is made between the steps, as one worker does for `fast`.
-        model.train_on_batch(*batches[step])
+        model.train_on_batch(*batches[step % len(batches)])
     seconds = time.perf_counter() - started
     del model
     keras.backend.clear_session()
