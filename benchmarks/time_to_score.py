@@ -101,7 +101,7 @@ def train_some(images, options, count: int) -> float:
     model.train_on_batch(*batches[0])
     started = time.perf_counter()
     for step in range(1, steps + 1):
-        # The next batch is made between the steps, as one worker does for `fast`.
+        # The batch is made between the steps, not beside them: microseconds, where a step takes seconds.
         model.train_on_batch(*batches[step % len(batches)])
     seconds = time.perf_counter() - started
     del model

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
         )
         for fold in range(options.folds)
     ]
-    # One validation and one score over records; train_keras.py writes them into its files.
+    # For intervals over records, and so that config.json does not call this a split over beats.
     for run in runs:
         run.split = "records"
     to_do = [fold for fold, run in enumerate(runs) if not train_keras.is_finished(run.output, run)]

@@ -258,10 +258,11 @@ def test_strips_look_alike_at_other_sampling_rates(rate):
     assert np.abs(images[0] - moved).mean() > 3 * np.abs(images[0] - images[1]).mean()
 
 
-def test_strips_do_not_tell_the_symbols(mitdb):
+@pytest.mark.parametrize("drawing", ["strips", "typical"])
+def test_no_drawing_tells_the_symbols(mitdb, drawing):
     record = beats.read_record(mitdb / "208")
     other = replace(record, symbols=np.full(len(record.symbols), "N"))
-    one, two = beats.strips_drawer(record), beats.strips_drawer(other)
+    one, two = beats.DRAWINGS[drawing](record), beats.DRAWINGS[drawing](other)
     for beat in (0, 1, 500, 1000, -1):
         assert (one(beat) == two(beat)).all()
 
@@ -462,12 +463,3 @@ def test_the_typical_beat_is_the_median():
     assert top == pytest.approx(np.flatnonzero(upright < 128)[0], abs=1)
     assert inverted[top] >= beats.TYPICAL_GRAY - 1
     assert np.flatnonzero(inverted < 100)[0] > top + 20
-
-
-def test_typical_does_not_tell_the_symbols(mitdb):
-    record = beats.read_record(mitdb / "208")
-    other = replace(record, symbols=np.full(len(record.symbols), "N"))
-    one, two = beats.typical_drawer(record), beats.typical_drawer(other)
-    for beat in (0, 1, 500, 1000, -1):
-        assert (one(beat) == two(beat)).all()
-        assert (one(beat) <= beats.strips_drawer(record)(beat)).all()
