@@ -347,8 +347,13 @@ BASELINE_SECONDS = 1.0
 # few ectopic beats may be the highest.
 AMPLITUDE_PERCENTILES = (0.1, 99.9)
 AMPLITUDE_MARGIN = 0.2
-# Gray level of the record's typical beat, behind the beat.
+# In the drawing "typical": gray level of the record's typical beat, behind the beat; below the ticks, from this row
+# on, this many bars of RR intervals, of this gray level, the typical one of this height in pixels.
 TYPICAL_GRAY = 160
+BAR_TOP = TICK_STRIP.bottom
+BARS = 32
+BAR_GRAY = 96
+TYPICAL_BAR = 24
 
 
 def strips_drawer(record: Record) -> Callable[[int], np.ndarray]:
@@ -375,21 +380,57 @@ def strips_drawer(record: Record) -> Callable[[int], np.ndarray]:
 
 
 def typical_drawer(record: Record) -> Callable[[int], np.ndarray]:
-    """Return the function that draws a beat as :func:`strips_drawer` does, over the record's typical beat in gray.
+    """Return the function that draws a beat of ``record`` beside what is typical of it, given its index among the beats.
 
-    That is the median of all beats of the record around their annotations, so one sees whether a beat is unlike the
-    others of this patient. It is drawn behind the beat, in the upper band alone. The beats' symbols are not used.
+    It returns an image as :func:`strips_drawer` does, of three bands, which are to look alike for all patients as
+    long as nothing is wrong. At the top the beat at a fixed scale of time, over the median of all beats of the record
+    in gray: is its form unlike the others? Below it a tick at each annotated beat, at a scale of time in which the
+    record's median RR interval is always as long: does it come too early? At the bottom a bar for the RR interval that
+    ends at each beat, its own in black, for 19 beats before it and 12 after it, with the median always as high: is the
+    rhythm regular? The beats' symbols are not used.
     """
     depth = 1 - amplitudes(record.signal, record.rate)
-    plain = strips_drawer(record)
+    beat_line = _strip_line(BEAT_STRIP, depth, record.rate)
+    typical = np.full((IMAGE_SIZE, IMAGE_SIZE), PAPER, np.uint8)
     before, after = _strip_reach(BEAT_STRIP, record.rate)
     whole = (record.samples >= before) & (record.samples + after < len(depth))
-    if not whole.any():  # a record of one beat or two, cut at its ends
-        return plain
-    around = depth[record.samples[whole, None] + np.arange(-before, after + 1)]
-    typical = np.full((IMAGE_SIZE, IMAGE_SIZE), PAPER, np.uint8)
-    _strip_line(BEAT_STRIP, np.median(around, axis=0), record.rate)(typical, before, TYPICAL_GRAY)
-    return lambda beat: np.minimum(typical, plain(beat))
+    if whole.any():  # not in a record of one beat or two, cut at its ends
+        around = depth[record.samples[whole, None] + np.arange(-before, after + 1)]
+        _strip_line(BEAT_STRIP, np.median(around, axis=0), record.rate)(typical, before, TYPICAL_GRAY)
+    # Of a record with one beat nothing is known: any scale will do.
+    rr_intervals = np.diff(record.samples)
+    typical_rr = float(np.median(rr_intervals[rr_intervals > 0])) if rr_intervals.any() else record.rate
+    bars = _draw_bars(rr_intervals / typical_rr)
+    bar_width = IMAGE_SIZE // BARS
+
+    def draw_typical(beat: int) -> np.ndarray:
+        image = np.full((IMAGE_SIZE, IMAGE_SIZE), PAPER, np.uint8)
+        sample = int(record.samples[beat])
+        beat_line(image, sample)
+        _draw_ticks(image, record.samples, sample, typical_rr)
+        start = beat % len(record.samples) * bar_width
+        image[BAR_TOP:] = bars[:, start : start + IMAGE_SIZE]
+        own = image[BAR_TOP:, TICK_STRIP.column : TICK_STRIP.column + bar_width]
+        own[own == BAR_GRAY] = 0
+        return np.minimum(image, typical, out=image)
+
+    return draw_typical
+
+
+def _draw_bars(rr_intervals: np.ndarray) -> np.ndarray:
+    """Draw the RR intervals of a whole record as bars, one beside the other, ready to be cut for each beat.
+
+    ``rr_intervals`` is float, shape (beats - 1,), 1 for the typical one. Returns uint8, (rows below BAR_TOP, columns);
+    columns that start at a beat's index times the width of a bar are that beat's.
+    """
+    width, height = IMAGE_SIZE // BARS, IMAGE_SIZE - BAR_TOP
+    heights = np.clip(np.rint(rr_intervals * TYPICAL_BAR), 1, height - 1)
+    filled = np.arange(height, 0, -1)[:, None] <= heights
+    bars = np.where(filled, BAR_GRAY, PAPER).astype(np.uint8).repeat(width, axis=1)
+    bars[:, width - 1 :: width] = PAPER  # between two bars
+    # The first beat ends no interval; before it, and after the last, there are none.
+    left = TICK_STRIP.column + width
+    return np.pad(bars, ((0, 0), (left, IMAGE_SIZE)), constant_values=PAPER)
 
 
 def amplitudes(signal: np.ndarray, rate: float) -> np.ndarray:

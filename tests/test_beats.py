@@ -447,11 +447,36 @@ def test_a_beat_is_drawn_over_the_typical_one():
     assert above[gray].min() >= beats.TYPICAL_GRAY
     top = np.flatnonzero(usual[BEAT_ROWS, 58] < 128)[0]
     assert gray[0] == pytest.approx(top, abs=1)
-    # Below the first band nothing differs, and where there are few beats there is nothing typical.
-    for beat in (10, 12):
-        assert (draw(beat)[68:] == draw_strips(record, beat)[68:]).all()
+    # Where there are few beats there is nothing typical.
     alone = make_record([0.1], seconds=0.3)
-    assert (beats.typical_drawer(alone)(0) == draw_strips(alone, 0)).all()
+    assert (beats.typical_drawer(alone)(0)[:76] == draw_strips(alone, 0)[:76]).all()
+    assert (beats.typical_drawer(alone)(0)[76:] == 255).all()
+
+
+def test_ticks_count_in_typical_rr_intervals():
+    # At half the rate of heart all is at the same place; the beat that comes early, too.
+    fast, slow = (
+        beats.typical_drawer(make_record([*times, *(times[-1] + 0.6 * rr + np.arange(9) * rr)], seconds=30))
+        for rr in (0.5, 1.0)
+        for times in [2 + rr * np.arange(12)]
+    )
+    for beat in (8, 12):
+        assert (fast(beat)[68:] == slow(beat)[68:]).all()
+    row = fast(12)[72]
+    assert np.flatnonzero(row < 128).tolist() == [11, 36, 61, 76, 101, 126]
+
+
+def test_bars_are_rr_intervals():
+    times = 2 + np.cumsum([0.8] * 12 + [0.4, 1.2, 2.0] + [0.8] * 9)
+    image = beats.typical_drawer(make_record(times, seconds=30))(13)
+    bars = image[76:]
+    heights = (bars < 255).sum(axis=0).reshape(32, 4)
+    assert (heights[:, 3] == 0).all()
+    assert (heights[:, :3] == heights[:, :1]).all()
+    # The own bar is that of the RR interval before the beat; the first beat of the record has none.
+    assert heights[:, 0].tolist() == [0] * 7 + [24] * 11 + [12, 36, 51] + [24] * 9 + [0] * 2
+    assert set(np.unique(bars[:, 76:79])) == {0, 255}
+    assert set(np.unique(np.delete(bars, slice(76, 80), axis=1))) == {beats.BAR_GRAY, 255}
 
 
 def test_the_typical_beat_is_the_median():
