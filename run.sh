@@ -72,7 +72,7 @@ PYTHON
         per_class.png log.csv best.keras folds.json; do
         if [ -f "$output/$file" ]; then echo "  $file"; fi
     done
-    echo "  $images/preview.png (the beats)"
+    if [ -f "$images/preview.png" ]; then echo "The beats: $images/preview.png"; fi
     if $simulated; then echo "SIMULATED, not medical data"; fi
     echo "Whole job: $(($(date +%s) - RUN_STARTED)) s"
 }

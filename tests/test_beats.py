@@ -451,6 +451,8 @@ def test_a_beat_is_drawn_over_the_typical_one():
     alone = make_record([0.1], seconds=0.3)
     assert (beats.typical_drawer(alone)(0)[:76] == draw_strips(alone, 0)[:76]).all()
     assert (beats.typical_drawer(alone)(0)[76:] == 255).all()
+    # Nor in beats that share a sample, which have no RR interval to measure by.
+    assert beats.typical_drawer(make_record([5, 5]))(1).shape == (128, 128)
 
 
 def test_ticks_count_in_typical_rr_intervals():
