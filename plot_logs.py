@@ -7,7 +7,7 @@
 A run is a folder that train_keras.py wrote, or any comma-separated log with a column `epoch` and a
 column for the metric (and `val_` before its name for the validation part), such as Keras' CSVLogger
 writes. Epochs are numbered as in the log: train_keras.py counts from 1, Keras from 0. The star marks the
-epoch of best.keras, the lowest `val_loss`.
+epoch of best.keras: the lowest `val_loss`, or the last one with --keep last.
 
 Without --output one run's figure is written beside its log, that of several runs into the current
 folder, as loss.png or accuracy.png; a file of that name that Matplotlib did not draw is left alone.
@@ -128,8 +128,13 @@ def _is_whole(row: list[str], header: list[str]) -> bool:
     return len(row) == len(header) and _number(row[-1]) is not None
 
 
-def best_epoch(log: dict[str, np.ndarray]) -> int | None:
-    """Return the index of the epoch of best.keras (lowest val_loss, the first of equals), or None."""
+def best_epoch(log: dict[str, np.ndarray], keep: str = "best") -> int | None:
+    """Return the index of the epoch of best.keras, or None where no validation loss tells.
+
+    By ``keep`` that is the lowest val_loss (the first of equals) or, for "last", the last epoch.
+    """
+    if keep == "last":
+        return len(log["epoch"]) - 1
     losses = log.get("val_loss", np.array([]))
     return int(np.nanargmin(losses)) if not np.isnan(losses).all() else None
 
@@ -143,7 +148,12 @@ def check_metric(log: dict[str, np.ndarray], metric: str, where: str | os.PathLi
         )
 
 
-def plot(runs: dict[str, dict[str, np.ndarray]], metric: str = "loss", note: str | None = None):
+def plot(
+    runs: dict[str, dict[str, np.ndarray]],
+    metric: str = "loss",
+    note: str | None = None,
+    keep: dict[str, str] | None = None,
+):
     """Draw a metric of one or more runs against epochs.
 
     Epochs without a finite value are left out of a curve and the line joins their neighbours, since
@@ -158,6 +168,8 @@ def plot(runs: dict[str, dict[str, np.ndarray]], metric: str = "loss", note: str
         A column of every log; the column `val_METRIC` is drawn where there is one.
     note : str, optional
         Words to print small above the curves.
+    keep : dict of str to str, optional
+        Of runs whose best.keras is not the lowest validation loss: name, and --keep.
 
     Returns
     -------
@@ -174,6 +186,7 @@ def plot(runs: dict[str, dict[str, np.ndarray]], metric: str = "loss", note: str
 
     for name, log in runs.items():
         check_metric(log, metric, name)
+    keep = keep or {}
     alone = len(runs) == 1
     figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
@@ -207,7 +220,7 @@ def plot(runs: dict[str, dict[str, np.ndarray]], metric: str = "loss", note: str
                 run_lines.append(line)
                 if not len(values):
                     label += " (no finite value)"
-        best = best_epoch(log)
+        best = best_epoch(log, keep.get(name, "best"))
         value = log.get(f"val_{metric}", np.full(len(log["epoch"]), np.nan))[best or 0]
         if best is not None and np.isfinite(value):
             epoch = log["epoch"][best]
@@ -238,7 +251,13 @@ def plot(runs: dict[str, dict[str, np.ndarray]], metric: str = "loss", note: str
         key.append(Line2D([], [], label="validation", **train_style | style))
     if best_labels:
         star = {"linestyle": "", "marker": "*", "markersize": 11, "markeredgecolor": "black"}
-        words = best_labels[0] if alone else "lowest validation loss"
+        words = (
+            best_labels[0]
+            if alone
+            else "the epoch kept"
+            if "last" in keep.values()
+            else "lowest validation loss"
+        )
         colour = COLOURS[1] if alone else "0.6"
         key.append(Line2D([], [], color=colour, label=f"best.keras: {words}", **star))
     figure.legend(handles=key, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
@@ -290,7 +309,8 @@ def plot_run(folder: str | os.PathLike, note: str | None = None) -> Path:
     folder = Path(folder)
     log = read_log(folder / LOG_NAME)
     target = folder / "loss.png"
-    _save(plot({folder.name: log}, note=note or read_note(folder)), target)
+    figure = plot({folder.name: log}, note=note or read_note(folder), keep={folder.name: read_keep(folder)})
+    _save(figure, target)
     return target
 
 
@@ -299,12 +319,22 @@ def read_note(folder: str | os.PathLike) -> str | None:
 
     Such a run has ``"simulated": true`` in its config.json.
     """
+    return command.SIMULATED_NOTICE if _read_config(folder).get("simulated") is True else None
+
+
+def read_keep(folder: str | os.PathLike) -> str:
+    """Return --keep of a run, "best" or "last"; "best" for a log from elsewhere."""
+    options = _read_config(folder).get("options")
+    return "last" if isinstance(options, dict) and options.get("keep") == "last" else "best"
+
+
+def _read_config(folder: str | os.PathLike) -> dict:
+    """Return a run's config.json, {} for a log from elsewhere: train_keras.py writes it before the first epoch."""
     try:
         config = json.loads((Path(folder) / "config.json").read_bytes())
     except (OSError, ValueError):
-        return None  # a log from elsewhere: train_keras.py writes its config.json before the first epoch
-    simulated = isinstance(config, dict) and config.get("simulated") is True
-    return command.SIMULATED_NOTICE if simulated else None
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def _save(figure, path: Path) -> None:
@@ -384,13 +414,14 @@ def main(argv: list[str]) -> None:
     for name, log in zip(short_names(logs), logs, strict=True):
         runs[name] = read_log(log)
         check_metric(runs[name], options.metric, log)
+    keep = {name: read_keep(log.parent) for name, log in zip(runs, logs, strict=True)}
     notes = {read_note(log.parent) for log in logs} - {None}
     target = choose_output(options.output, logs, options.metric)
 
     warnings.filterwarnings("ignore", "Glyph .* missing")  # a run's name may be in any script
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _save(plot(runs, options.metric, "; ".join(notes)), target)
+        _save(plot(runs, options.metric, "; ".join(notes), keep), target)
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             raise  # not the user's mistake: command.run tells

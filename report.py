@@ -452,10 +452,12 @@ def training_section(run: Run) -> str:
     if not run.metrics["epochs"]:
         return "<p>No epoch had ended when training stopped, so the network is scored as it was.</p>"
     log = plot_logs.read_log(run.folder / plot_logs.LOG_NAME)
-    best = plot_logs.best_epoch(log)
+    keep = plot_logs.read_keep(run.folder)
+    best = plot_logs.best_epoch(log, keep)
+    name = run.folder.resolve().name
     html = []
     for metric in ("loss", "accuracy"):
-        figure = plot_logs.plot({run.folder.resolve().name: log}, metric, run.note)
+        figure = plot_logs.plot({name: log}, metric, run.note, {name: keep})
         figure.set_size_inches(5.2, 3.6)  # so small that a phone shows it whole
         last, lowest = (log[f"val_{metric}"][i] for i in (-1, best))
         alt = (
@@ -463,9 +465,8 @@ def training_section(run: Run) -> str:
             f"{log['epoch'][best]:.10g}, which is best.keras, and {last:.4g} at the last, {log['epoch'][-1]:.10g}."
         )
         html.append(_figure(figure, alt))
-    words = (
-        "The star is the epoch of best.keras, the lowest validation loss: the network that is scored here."
-    )
+    chosen = "the last one, by --keep last" if keep == "last" else "the lowest validation loss"
+    words = f"The star is the epoch of best.keras, {chosen}: the network that is scored here."
     if run.metrics.get("stopped_early"):
         words += (
             " Training was stopped early by --max-hours, so this network is not what all epochs would give."
@@ -574,7 +575,7 @@ def origin_section(run: Run, model) -> str:
         f"{multiply_adds(model):,d} multiply-adds an image",
         "started": config.get("started"),
         "time": duration(metrics["seconds"]),
-        "epochs": f"{metrics['epochs']} of {config['options']['epochs']}, the best was {metrics.get('best_epoch')}",
+        "epochs": f"{metrics['epochs']} of {config['options']['epochs']}, kept is {metrics.get('best_epoch')}",
         "resumed": f"{config.get('resumed', 0)} times",
         "devices": ", ".join(config["devices"]),
         "precision": config.get("precision"),

@@ -63,6 +63,8 @@ class Recorder(keras.callbacks.Callback):
         ``time.time()`` at which the whole run must have ended.
     note : str, optional
         For the loss plot.
+    keep : str
+        What best.keras is: "best", the network of the lowest validation loss, or "last", that of the last epoch.
 
     Attributes
     ----------
@@ -73,12 +75,22 @@ class Recorder(keras.callbacks.Callback):
     """
 
     def __init__(
-        self, folder: Path, classes, batches, schedule, epochs, evaluated_images, deadline=None, note=None
+        self,
+        folder: Path,
+        classes,
+        batches,
+        schedule,
+        epochs,
+        evaluated_images,
+        deadline=None,
+        note=None,
+        keep="best",
     ):
         super().__init__()
         self.folder, self.classes, self.batches, self.epochs = folder, classes, batches, epochs
         self.schedule = schedule
         self.evaluated_images, self.deadline, self.note = evaluated_images, deadline, note
+        self.keep = keep
         self.rows = []
         self.best = math.inf
         self._seconds_to_save = 0.0
@@ -190,6 +202,7 @@ class Recorder(keras.callbacks.Callback):
         improved = row["val_loss"] < self.best
         if improved:
             self.best = row["val_loss"]
+        if improved or self.keep == "last":
             save_model(self.model, self.folder / "best.keras", self.classes)
         # In this order: whatever is in the log is in the state, so a resumed run never changes a logged row.
         self._write_state()

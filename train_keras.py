@@ -33,7 +33,7 @@ PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 # What may differ when a run is resumed: where it happens and for how long, not what is computed.
 FREE_ON_RESUME = ("data", "output", "devices", "max_hours", "resume")
 # What runs did before there were these options.
-EARLIER = {"shift": 0, "balance": 0.0}
+EARLIER = {"shift": 0, "balance": 0.0, "keep": "best"}
 # Where one of these is, a folder holds a run, or evaluate_keras.py's results, or a cross-validation.
 RUN_FILES = ("config.json", "log.csv", "best.keras", "metrics.json", "fold-0")
 # The share of all steps in which the learning rate rises to its full value.
@@ -160,6 +160,13 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         metavar="I",
         help="only fold I of --folds, from 0; with --output DIR/fold-I for each, on as many machines as you like, "
         "the same command without --fold and with --output DIR --resume sums them up",
+    )
+    add(
+        "--keep",
+        choices=["best", "last"],
+        default="best",
+        help="best.keras is the network of the lowest validation loss, or of the last epoch, where validation beats "
+        "are of too few patients to choose by (default best)",
     )
     add("--precision", choices=PRECISIONS, default="auto", help="auto: by what the device can do (default)")
     add(
@@ -379,6 +386,7 @@ def _train(data, parts, options, folder, deadline) -> dict:
         {"validation": len(parts.validation), "test": len(parts.test) + 128 * len(images.classes)},
         deadline,
         data.note,
+        options.keep,
     )
     with scope():
         first = recorder.restore(model)
@@ -406,6 +414,7 @@ def _train(data, parts, options, folder, deadline) -> dict:
             # On JAX, Keras attaches the trained state only to the network that a callback is asked for.
             save_model(recorder.model, folder / "best.keras", images.classes)
     rows = recorder.rows
+    kept = rows[-1:] if options.keep == "last" else sorted(rows, key=lambda row: row["val_loss"])[:1]
     del model, recorder
     release_devices()
 
@@ -413,7 +422,7 @@ def _train(data, parts, options, folder, deadline) -> dict:
     metrics.update(
         model=options.model,
         epochs=len(rows),
-        best_epoch=min(rows, key=lambda row: row["val_loss"])["epoch"] if rows else None,
+        best_epoch=kept[0]["epoch"] if kept else None,
         stopped_early=stopped,
         seconds=round(sum(row["seconds"] for row in rows[:first]) + time.time() - run_started, 1),
     )

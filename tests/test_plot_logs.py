@@ -175,6 +175,26 @@ def test_best_epoch_ignores_nan():
     assert plot_logs.best_epoch({"val_loss": np.array([np.nan, 0.5, np.nan, 0.4])}) == 3
 
 
+def test_where_the_last_epoch_is_kept_the_star_stands_there(tmp_path):
+    folder = write_run(tmp_path / "run")
+    log = plot_logs.read_log(folder / "log.csv")
+    last = len(log["epoch"])
+    (folder / "config.json").write_text(json.dumps({"options": {"keep": "last"}}))
+    assert plot_logs.read_keep(folder) == "last"
+    figure = plot_logs.plot({"run": log}, keep={"run": "last"})
+    assert star(figure) == (last, log["val_loss"][-1])
+    assert f"best.keras: epoch {last}, {log['val_loss'][-1]:.4g}" in legend_words(figure)
+    two = plot_logs.plot({"run": log, "other": log}, keep={"run": "last", "other": "best"})
+    assert "best.keras: the epoch kept" in legend_words(two)
+
+
+@pytest.mark.parametrize("content", [None, "no json", "[]", '{"options": 3}', '{"options": {"keep": 7}}'])
+def test_without_word_of_it_the_lowest_validation_loss_is_taken(tmp_path, content):
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    assert plot_logs.read_keep(tmp_path) == "best"
+
+
 @pytest.mark.parametrize("log", [{}, {"val_loss": np.array([np.nan, np.nan])}])
 def test_without_validation_there_is_no_best_epoch(log):
     assert plot_logs.best_epoch(log) is None

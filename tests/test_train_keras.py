@@ -45,6 +45,7 @@ RUNS = {
     "fold 1": ["--data", "small", "--epochs", 1, "--folds", 2, "--fold", 1],
     "folds, 4 s": ["--data", "small", "--epochs", 1, "--folds", 2, "--max-hours", 0.001],
     "read as needed": ["--data", "small", *COMMON],
+    "keep last": ["--data", "small", *COMMON, "--keep", "last"],
     "bfloat16": ["--data", "small", "--epochs", 1, "--precision", "mixed_bfloat16"],
     # An epoch of AlexNet in batches of one image lasts more than a minute.
     "36 s": ["--data", "many", "--model", "alexnet", "--batch-size", 1, "--epochs", 2, "--max-hours", 0.01],
@@ -178,6 +179,7 @@ def test_config_tells_all_of_the_run(first, small_images):
         "split": "beats",
         "folds": None,
         "fold": None,
+        "keep": "best",
         "precision": "auto",
         "devices": None,
         "limit": None,
@@ -364,10 +366,51 @@ def test_a_run_of_before_there_was_shift_can_be_gone_on_with(first, tmp_path, sm
     shutil.copytree(first[0], tmp_path / "run")
     config = read(tmp_path / "run", "config.json")
     assert (config["options"].pop("shift"), config["options"].pop("balance")) == (1, 0.25)
+    assert config["options"].pop("keep") == "best"
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     options = ["--data", small_images, "--output", tmp_path / "run", *COMMON, "--resume"]
     assert run("train_keras.py", *options, "--shift", 0, "--balance", 0).returncode == 0
     assert run("train_keras.py", *options).returncode == 2
+
+
+def test_which_epoch_is_kept_changes_nothing_else(first, trained):
+    folder = trained("keep last")[0]
+    assert losses(folder) == losses(first[0])
+    assert read(folder, "metrics.json")["best_epoch"] == 2
+    assert "by --keep last" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("best", 1), ("last", 2)])
+def test_best_keras_is_the_epoch_that_keep_asks_for(tmp_path, keep, kept):
+    """The validation loss rises in the second epoch."""
+    import run_folder
+
+    model = train_keras.build(
+        train_keras.read_options(["--data", "x", "--output", "y", "--epochs", "2"]), "float32", 2, 1
+    )[0]
+
+    class Batches:
+        images = [None] * 100
+
+        def __len__(self):
+            return 1
+
+        def set_epoch(self, _epoch):
+            pass
+
+    recorder = run_folder.Recorder(
+        tmp_path, ["a", "b"], Batches(), lambda _step: 0.1, 2, {"validation": 10, "test": 10}, keep=keep
+    )
+    recorder.set_model(model)
+    bias = model.weights[-1]
+    for epoch in (0, 1):
+        recorder.on_epoch_begin(epoch)
+        recorder.on_test_begin()
+        bias.assign([epoch + 1, 0])
+        logs = {"cross_entropy": 0.5, "accuracy": 0.5, "val_cross_entropy": 0.5 + epoch, "val_accuracy": 0.5}
+        time.sleep(0.01)
+        recorder.on_epoch_end(epoch, logs)
+    assert load_model(tmp_path / "best.keras")[0].weights[-1].numpy()[0] == kept
 
 
 # -- devices, precision, augmentation, time --------------------------------------------------------------------
