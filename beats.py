@@ -5,6 +5,7 @@ neighbours, as a 128x128 grayscale image. Two other drawings, strips and typical
 Every fact about them stands here once; the other files import it.
 """
 
+import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -288,7 +289,7 @@ def draw(signal: np.ndarray) -> np.ndarray:
     scale = 1 << _FRACTION_BITS
     low, high = float(signal.min()), float(signal.max())
     points = np.empty((max(len(signal), 2), 1, 2), np.int32)
-    points[:, 0, 0] = np.linspace(0, (IMAGE_SIZE - 1) * scale, len(points))
+    points[:, 0, 0] = _columns(len(points))
     if high > low:
         # In float64 and divided first, so that the faintest signal does not overflow.
         depth = (high - signal.astype(np.float64)) / (high - low)
@@ -298,6 +299,12 @@ def draw(signal: np.ndarray) -> np.ndarray:
     image = np.full((IMAGE_SIZE, IMAGE_SIZE), PAPER, np.uint8)
     _draw_lines(image, [points])
     return image
+
+
+@functools.lru_cache(1024)
+def _columns(points: int) -> np.ndarray:
+    """Return where points stand that are spread evenly over the width: int32, shape (points,), for _draw_lines."""
+    return np.linspace(0, (IMAGE_SIZE - 1) << _FRACTION_BITS, points).astype(np.int32)
 
 
 def paper_drawer(record: Record) -> Callable[[int], np.ndarray]:

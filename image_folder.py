@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import struct
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from command import InputError
 
 import cv2
 import numpy as np
+from zlib_ng import zlib_ng
 
 import beats
 from beats import IMAGE_SIZE
@@ -24,6 +24,12 @@ from beats import IMAGE_SIZE
 _IGNORED = {"thumbs.db", "desktop.ini"}
 # The part of the free memory that decoded images may take; the rest is for the network.
 MEMORY_SHARE = 0.5
+# Read at once; most images are smaller.
+_READ_BYTES = 1 << 16
+# How a PNG of IMAGE_SIZE begins, 8 bits gray and not interlaced, up to the length of its first data, and how it ends.
+_IHDR = b"IHDR" + struct.pack(">IIBBBBB", IMAGE_SIZE, IMAGE_SIZE, 8, 0, 0, 0, 0)
+_PNG_BEGIN = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + _IHDR + struct.pack(">I", zlib_ng.crc32(_IHDR))
+_PNG_END = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib_ng.crc32(b"IEND"))
 
 
 class Images:
@@ -108,10 +114,10 @@ class Images:
     def __getitem__(self, i: int) -> np.ndarray:
         """Return image ``i``: uint8, shape (128, 128). Raises InputError if the file is no image."""
         if self._pixels is None:
-            return decode(self._read(i), self.folder / self.names[i])
+            return decode(self._read(i), self._path(i))
         row = self._rows[i]
         if not self._decoded[row]:
-            self._pixels[row] = decode(self._read(i), self.folder / self.names[i])
+            self._pixels[row] = decode(self._read(i), self._path(i))
             self._decoded[row] = True
         return self._pixels[row]
 
@@ -139,7 +145,7 @@ class Images:
             checksums = []
             for i in range(first, min(first + chunk, len(self))):
                 content = self._read(i)
-                image = decode(content, self.folder / self.names[i])
+                image = decode(content, self._path(i))
                 if self._pixels is not None:
                     self._pixels[self._rows[i]] = image
                     self._decoded[self._rows[i]] = True
@@ -158,12 +164,22 @@ class Images:
                 raise
         return digest.hexdigest()
 
+    def _path(self, i: int) -> str:
+        """Return where image file ``i`` is; pathlib would take a good part of the time of reading it."""
+        return f"{self.folder}/{self.names[i]}"
+
     def _read(self, i: int) -> bytes:
         """Return the bytes of image file ``i``."""
-        path = self.folder / self.names[i]
+        path = self._path(i)
         try:
-            with open(path, "rb") as file:
-                return file.read()
+            file = os.open(path, os.O_RDONLY)  # open() costs as much again as reading
+            try:
+                content = os.read(file, _READ_BYTES)
+                while more := os.read(file, _READ_BYTES):
+                    content += more
+                return content
+            finally:
+                os.close(file)
         except OSError as problem:
             raise InputError(f"{path} cannot be read ({problem.strerror}); mend or remove it") from problem
 
@@ -228,14 +244,14 @@ def read_description(folder: str | os.PathLike) -> dict:
     return description if isinstance(description, dict) else {}
 
 
-def decode(content: bytes, path: Path) -> np.ndarray:
+def decode(content: bytes, path: str | os.PathLike) -> np.ndarray:
     """Decode an image file to grayscale of 128x128.
 
     Parameters
     ----------
     content : bytes
         The file's bytes, in any format that OpenCV reads.
-    path : pathlib.Path
+    path : path-like
         For the error's text.
 
     Returns
@@ -247,7 +263,9 @@ def decode(content: bytes, path: Path) -> np.ndarray:
     InputError
         If it is no image, or not a whole one.
     """
-    image = None
+    image = _decode_plain(content)
+    if image is not None:
+        return image
     # libpng and libjpeg write to standard error what is wrong with a file, so a broken one must not get there;
     # of a JPEG that is cut short OpenCV returns the part there is.
     if content and _is_whole(content):
@@ -261,6 +279,32 @@ def decode(content: bytes, path: Path) -> np.ndarray:
             image, (IMAGE_SIZE, IMAGE_SIZE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         )
     return image
+
+
+def _decode_plain(content: bytes) -> np.ndarray | None:
+    """Decode a PNG as make_dataset.py writes it; None for any other file, and for a broken one.
+
+    That is: of IMAGE_SIZE, 8 bits gray, in one chunk, no row filtered. The result is OpenCV's, in half the time.
+    """
+    begin = len(_PNG_BEGIN)
+    if not (content.startswith(_PNG_BEGIN) and content.endswith(_PNG_END)):
+        return None
+    length, kind = struct.unpack_from(">I4s", content, begin)
+    end = begin + 8 + length
+    if kind != b"IDAT" or end + 4 + len(_PNG_END) != len(content):
+        return None
+    data = memoryview(content)
+    if zlib_ng.crc32(data[begin + 4 : end]) != struct.unpack_from(">I", content, end)[0]:
+        return None
+    size = IMAGE_SIZE * (1 + IMAGE_SIZE)  # each row begins with the number of its filter
+    try:
+        pixels = zlib_ng.decompress(data[begin + 8 : end], bufsize=size)
+    except zlib_ng.error:
+        return None
+    if len(pixels) != size:
+        return None
+    rows = np.frombuffer(pixels, np.uint8).reshape(IMAGE_SIZE, 1 + IMAGE_SIZE)
+    return None if rows[:, 0].any() else rows[:, 1:].copy()
 
 
 def _is_whole(content: bytes) -> bool:
@@ -277,7 +321,7 @@ def _is_whole(content: bytes) -> bool:
         end = place + 8 + length
         if end + 4 > len(content):
             return False
-        if zlib.crc32(content[place + 4 : end]) != struct.unpack_from(">I", content, end)[0]:
+        if zlib_ng.crc32(content[place + 4 : end]) != struct.unpack_from(">I", content, end)[0]:
             return False
         kind = content[place + 4 : place + 8]
         place = end + 4

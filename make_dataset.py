@@ -34,6 +34,7 @@ PNG_SETTINGS = [
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
 ]
+FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # of a new file
 PREVIEW_COLUMNS = 10
 
 
@@ -334,8 +335,13 @@ def draw_record(
     draw = beats.DRAWINGS[drawing](record)
     for i, class_name in zip(index.tolist(), classes, strict=True):
         encoded = cv2.imencode(".png", draw(i), PNG_SETTINGS)[1]
-        with open(f"{folder}/{class_name}/{beats.image_name(path.name, record.samples[i])}", "wb") as file:
-            file.write(encoded)
+        # Without Python's buffered files, which cost as much again as writing so little.
+        file = os.open(f"{folder}/{class_name}/{beats.image_name(path.name, record.samples[i])}", FLAGS, 0o666)
+        try:
+            while len(encoded):
+                encoded = encoded[os.write(file, encoded) :]
+        finally:
+            os.close(file)
     return record.lead, record.rate
 
 

@@ -4,6 +4,7 @@ import ast
 import os
 import sys
 import time
+import zlib
 from itertools import islice
 
 from command import InputError
@@ -15,6 +16,7 @@ from conftest import PROJECT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import beats
 import image_folder
 import make_dataset
 from DataGenerator import CROP_OFFSETS, DataGenerator, crop, generator, shift
@@ -240,6 +242,68 @@ def test_any_damage_to_our_own_images_is_found(capfd):
             with pytest.raises(InputError, match=r"a\.png"):
                 image_folder.decode(broken, "a.png")
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("drawing", beats.DRAWINGS)
+def test_our_images_are_decoded_as_opencv_does(drawing):
+    signal = np.random.default_rng(1).normal(size=9000).cumsum().astype(np.float32)
+    samples = np.arange(200, 8900, 300)
+    record = beats.Record("x", "MLII", 360.0, signal, samples, np.full(len(samples), "N"))
+    draw = beats.DRAWINGS[drawing](record)
+    for beat in range(len(samples)):
+        content = own_png(draw(beat))
+        plain = image_folder._decode_plain(content)
+        np.testing.assert_array_equal(plain, cv2.imdecode(np.frombuffer(content, np.uint8), 0))
+        assert plain.flags["WRITEABLE"]
+        assert plain.flags["C_CONTIGUOUS"]
+
+
+def png_of(image: np.ndarray, *settings, change=None) -> bytes:
+    """Return a PNG, its image data changed by a function of the bytes before they are compressed."""
+    content = cv2.imencode(".png", image, settings)[1].tobytes()
+    if change is None:
+        return content
+    place = content.index(b"IDAT")
+    length = int.from_bytes(content[place - 4 : place])
+    data = b"IDAT" + zlib.compress(change(zlib.decompress(content[place + 4 : place + 4 + length])))
+    chunk = (len(data) - 4).to_bytes(4) + data + zlib.crc32(data).to_bytes(4)
+    return content[: place - 4] + chunk + content[place + 8 + length :]
+
+
+NOISE = np.random.default_rng(3).integers(0, 256, (128, 128), dtype=np.uint8)
+LINE = np.where(np.abs(np.subtract.outer(np.arange(128), np.arange(128))) < 3, 0, 255).astype(np.uint8)
+OTHER_PNGS = {
+    "filtered": png_of(LINE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB),
+    "many chunks": png_of(NOISE),
+    "other size": png_of(LINE[:100]),
+    "larger": png_of(np.tile(LINE, (2, 2))),
+    "one bit": png_of(LINE, cv2.IMWRITE_PNG_BILEVEL, 1),
+    "16 bits": png_of(LINE.astype(np.uint16) * 257),
+    "colour": png_of(np.dstack([LINE, LINE.T, LINE])),
+    "with alpha": png_of(np.dstack([LINE, LINE.T, LINE, LINE])),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_PNGS)
+def test_other_pngs_are_left_to_opencv(name):
+    content = OTHER_PNGS[name]
+    assert image_folder._decode_plain(content) is None
+    expected = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
+    found = image_folder.decode(content, "a.png")
+    assert found.shape == (128, 128)
+    if expected.shape == found.shape:
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda rows: rows[:-1], lambda rows: rows + b"\0", lambda rows: b"\7" + rows[1:]],
+    ids=["too short", "too long", "no such filter"],
+)
+def test_wrong_image_data_in_a_whole_png_is_left_to_opencv(change):
+    content = png_of(LINE, *make_dataset.PNG_SETTINGS, change=change)
+    assert image_folder._decode_plain(png_of(LINE, *make_dataset.PNG_SETTINGS, change=bytes)) is not None
+    assert image_folder._decode_plain(content) is None
 
 
 def broken_files():
