@@ -290,7 +290,7 @@ def write_table(options, rows: list[dict], configs: list[dict], parts, note: str
     places = list(dict.fromkeys(f"{', '.join(c['devices'])} ({c['machine']})" for c in configs))
     lines += [
         "",
-        f"{options.epochs} epochs, batch size {options.batch_size}, --split {options.split}, seed {options.seed}; "
+        f"{options.epochs} epoch{'s' if options.epochs > 1 else ''}, batch size {options.batch_size}, --split {options.split}, seed {options.seed}; "
         f"images: {sizes}; trained on {' and on '.join(places)}.",
     ]
     if len(places) > 1:

@@ -336,7 +336,9 @@ def draw_record(
     for i, class_name in zip(index.tolist(), classes, strict=True):
         encoded = cv2.imencode(".png", draw(i), PNG_SETTINGS)[1]
         # Without Python's buffered files, which cost as much again as writing so little.
-        file = os.open(f"{folder}/{class_name}/{beats.image_name(path.name, record.samples[i])}", FLAGS, 0o666)
+        file = os.open(
+            f"{folder}/{class_name}/{beats.image_name(path.name, record.samples[i])}", FLAGS, 0o666
+        )
         try:
             while len(encoded):
                 encoded = encoded[os.write(file, encoded) :]

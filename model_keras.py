@@ -406,7 +406,7 @@ def main(argv: list[str]) -> None:
     print(
         f"recipe: {network.optimizer}, learning rate {network.learning_rate:g}, weight decay "
         f"{network.weight_decay:g}, batches of {network.batch_size}, {network.epochs} epochs, "
-        f"shift {network.shift}, balance {network.balance:g}"
+        f"shift of half the epochs, at most {network.shift}, balance {network.balance:g}"
     )
 
 

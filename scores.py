@@ -511,7 +511,7 @@ def plot_curves(true: np.ndarray, probabilities: np.ndarray, classes: list[str],
         for axes in (whole[panel], zoomed[panel]):
             axes.plot(x, y, **style)
 
-    # Enlarged is the corner in which the curves of at least half of the classes bend.
+    # Enlarged is the corner in which the curves of all classes bend: the worst are those that one looks for.
     for panel, (title, x_label, y_label) in enumerate(
         (
             ("ROC", "1 − specificity", "Sensitivity"),
@@ -521,7 +521,7 @@ def plot_curves(true: np.ndarray, probabilities: np.ndarray, classes: list[str],
         bends = [
             np.min(np.maximum(x if panel == 0 else 1 - x, 1 - y)) for at, x, y, _ in curves if at == panel
         ]
-        corner = float(np.clip(3 * np.median(bends), 0.01, 0.5)) if bends else 0.5
+        corner = float(np.clip(1.5 * np.max(bends), 0.01, 0.5)) if bends else 0.5
         for axes, side in ((whole[panel], 1.0), (zoomed[panel], corner)):
             margin = 0.03 * side
             axes.set_xlim(*((-margin, side) if panel == 0 else (1 - side, 1 + margin)))

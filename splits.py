@@ -189,13 +189,18 @@ def _split_records(labels, patients, seed, folds, fold) -> Split:
     return Split(rest[~in_validation], rest[in_validation], np.flatnonzero(in_test))
 
 
-def _split_ds1_ds2(labels, classes, records, seed) -> Split:
-    """Train and validate on DS1, test on DS2."""
+def check_aami(classes: list[str], what: str) -> None:
+    """Raise InputError, naming ``what``, if these are not AAMI's classes, of which DS1 and DS2 are lists."""
     if not set(classes) <= set(CLASSES["aami"]):
         raise InputError(
-            f"--split ds1-ds2 is for the AAMI classes {' '.join(CLASSES['aami'])}, but --data has "
+            f"{what} is for the AAMI classes {' '.join(CLASSES['aami'])}, but --data has "
             f"{' '.join(classes)}; make it with: make_dataset.py ... --classes aami"
         )
+
+
+def _split_ds1_ds2(labels, classes, records, seed) -> Split:
+    """Train and validate on DS1, test on DS2."""
+    check_aami(classes, "--split ds1-ds2")
     first = np.flatnonzero(np.isin(records, DS1))
     test = np.flatnonzero(np.isin(records, DS2))
     if len(np.unique(records[first])) < 2 or not len(test):

@@ -3,7 +3,7 @@
     python benchmarks/within_ds1.py --data DIR --output DIR [--folds N] [--beats N] [options of train_keras.py]
 
 DIR of --data is a folder of make_dataset.py --classes aami. In each fold the records of the others train, with a
-tenth of them to choose the epoch, and the fold's own are scored; no beat of DS2 is used. Of each class --beats at
+tenth of them to choose the epoch (but for --keep last), and the fold's own are scored; no beat of DS2 is used. Of each class --beats at
 most train in a fold, drawn at random; all of the fold's beats are scored. Each fold is trained by train_keras.py's
 own function, with its options; the same command goes on after an interruption. Prints the scores of all beats of
 DS1 together, and writes them to within_ds1.json.
@@ -23,6 +23,7 @@ import numpy as np
 import scores
 import splits
 import train_keras
+from image_folder import Images
 
 
 def main(arguments: list[str]) -> None:
@@ -40,6 +41,7 @@ def main(arguments: list[str]) -> None:
         run.split = "records"
     to_do = [fold for fold, run in enumerate(runs) if not train_keras.is_finished(run.output, run)]
     if to_do:
+        splits.check_aami(Images(options.data, in_memory=False).classes, "within_ds1.py")
         data = train_keras.load_data(runs[0])
     for fold in to_do:
         print(f"\nFold {fold} of {options.folds}", flush=True)

@@ -139,6 +139,14 @@ def test_ds1_is_cross_validated_without_ds2(images):
     )
 
 
+def test_ds1_is_not_cross_validated_with_other_classes(run, refused, small_images, tmp_path):
+    arguments = ["--data", small_images, "--output", tmp_path / "out"]
+    refused(
+        run("benchmarks/within_ds1.py", *arguments), "within_ds1.py is for the AAMI classes", "--classes aami"
+    )
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("option", ["--split", "--fold", "--resume"])
 def test_what_the_cross_validation_sets_is_refused(run, refused, small_images, tmp_path, option):
     arguments = ["--data", small_images, "--output", tmp_path / "out", option]
