@@ -261,6 +261,22 @@ def check_output(path: str | os.PathLike) -> None:
             raise InputError(f"--output {path}: {place} is a file, not a folder; choose another --output")
 
 
+def start_worker() -> None:
+    """In a process of a pool: let the parent alone answer signals, and end with it."""
+    import multiprocessing.connection
+
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parent = multiprocessing.parent_process().sentinel
+
+    def end_with_parent():
+        multiprocessing.connection.wait([parent])
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
 def whole_number(minimum: int, name: str = "number") -> Callable[[str], int]:
     """Return an argparse type for whole numbers of at least ``minimum``."""
 

@@ -4,13 +4,19 @@ Nothing here needs Keras, so that bad data is found before TensorFlow is importe
 """
 
 import hashlib
-import itertools
+import io
 import json
+import math
+import mmap
+import multiprocessing
 import os
 import struct
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import command
 from command import InputError
 
 import cv2
@@ -26,6 +32,10 @@ _IGNORED = {"thumbs.db", "desktop.ini"}
 MEMORY_SHARE = 0.5
 # Read at once; most images are smaller.
 _READ_BYTES = 1 << 16
+# Images of one task of Images.check; one task for each image would be several times slower than one thread.
+_CHUNK = 256
+# From so many images on, processes save more time than it takes to start them.
+_MANY_IMAGES = 4000
 # How a PNG of IMAGE_SIZE begins, 8 bits gray and not interlaced, up to the length of its first data, and how it ends.
 _IHDR = b"IHDR" + struct.pack(">IIBBBBB", IMAGE_SIZE, IMAGE_SIZE, 8, 0, 0, 0, 0)
 _PNG_BEGIN = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + _IHDR + struct.pack(">I", zlib_ng.crc32(_IHDR))
@@ -87,7 +97,7 @@ class Images:
         size = len(self.names) * IMAGE_SIZE * IMAGE_SIZE
         if in_memory is None:
             in_memory = size <= MEMORY_SHARE * free_memory()
-        self._pixels = np.empty((len(self.names), IMAGE_SIZE, IMAGE_SIZE), np.uint8) if in_memory else None
+        self._pixels, self._shared = _make_room(len(self.names)) if in_memory else (None, None)
         self._decoded = np.zeros(len(self.names), bool)
         self._rows = np.arange(len(self.names))
 
@@ -127,8 +137,16 @@ class Images:
             return self._pixels[self._rows[index]]
         return np.stack([self[i] for i in index])
 
-    def check(self, threads: int | None = None) -> str:
+    def check(self, jobs: int | None = None) -> str:
         """Read every image once, keep it if they are kept, and return the checksum of all.
+
+        Many images are read by processes where they can be forked, before TensorFlow or JAX is imported, else by
+        threads, which wait for one another most of the time.
+
+        Parameters
+        ----------
+        jobs : int, optional
+            Processes or threads (default one for each core).
 
         Returns
         -------
@@ -140,29 +158,47 @@ class Images:
         InputError
             Naming the first file that is no whole image.
         """
-
-        def take(first: int) -> list[bytes]:
-            checksums = []
-            for i in range(first, min(first + chunk, len(self))):
-                content = self._read(i)
-                image = decode(content, self._path(i))
-                if self._pixels is not None:
-                    self._pixels[self._rows[i]] = image
-                    self._decoded[self._rows[i]] = True
-                checksums.append(hashlib.sha256(content).digest())
-            return checksums
-
-        chunk = 256  # one task for each image would be several times slower than one thread
+        chunks = [
+            range(first, min(first + _CHUNK, len(self.names))) for first in range(0, len(self.names), _CHUNK)
+        ]
+        jobs = min(jobs or available_cores(), len(chunks))
+        if jobs > 1 and _may_fork(len(self.names)):
+            context = multiprocessing.get_context("fork")
+            pool, take = ProcessPoolExecutor(jobs, context, _inherit, (self,)), _take_inherited
+        else:
+            pool, take = ThreadPoolExecutor(jobs), self._take
         digest = hashlib.sha256()
-        with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        with pool:
             try:
-                parts = pool.map(take, range(0, len(self), chunk))
-                for name, checksum in zip(self.names, itertools.chain.from_iterable(parts), strict=True):
-                    digest.update(os.fsencode(name) + b"\0" + checksum)
+                for chunk, checksums in zip(chunks, pool.map(take, chunks), strict=True):
+                    for i, checksum in zip(chunk, checksums, strict=True):
+                        digest.update(os.fsencode(self.names[i]) + b"\0" + checksum)
+                    if self._pixels is not None:
+                        self._decoded[self._rows[chunk.start : chunk.stop]] = True
+            except BrokenProcessPool:
+                raise InputError(
+                    f"a process that read {self.folder} was killed, maybe for want of memory; free some, or read fewer images"
+                ) from None
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
         return digest.hexdigest()
+
+    def _take(self, chunk: range) -> list[bytes]:
+        """Read these images, and keep them if they are kept; return the SHA-256 of each file."""
+        checksums = []
+        for i in chunk:
+            content = self._read(i)
+            image = decode(content, self._path(i))
+            if self._shared is not None:
+                # Faster than through the map, where each page is first filled with zeros.
+                place = int(self._rows[i]) * image.nbytes
+                if os.pwrite(self._shared.fileno(), image, place) != image.nbytes:
+                    raise MemoryError("no room for all images in memory")
+            elif self._pixels is not None:
+                self._pixels[self._rows[i]] = image
+            checksums.append(hashlib.sha256(content).digest())
+        return checksums
 
     def _path(self, i: int) -> str:
         """Return where image file ``i`` is; pathlib would take a good part of the time of reading it."""
@@ -182,6 +218,47 @@ class Images:
                 os.close(file)
         except OSError as problem:
             raise InputError(f"{path} cannot be read ({problem.strerror}); mend or remove it") from problem
+
+
+# In a process of Images.check: its images, as they were when it was forked; their pixels are shared.
+_inherited: Images | None = None
+
+
+def _inherit(images: Images) -> None:
+    """Begin such a process."""
+    global _inherited
+    command.start_worker()
+    cv2.setNumThreads(1)
+    _inherited = images
+
+
+def _take_inherited(chunk: range) -> list[bytes]:
+    """Do Images._take in such a process."""
+    return _inherited._take(chunk)
+
+
+def _may_fork(images: int) -> bool:
+    """Return whether forked processes should read so many images: on Linux, without threads of TensorFlow's kind."""
+    threads_of_their_own = {"tensorflow", "jax", "torch"} & set(sys.modules)
+    return images >= _MANY_IMAGES and sys.platform == "linux" and not threads_of_their_own
+
+
+def _make_room(images: int) -> tuple[np.ndarray, io.FileIO | None]:
+    """Return room for images, and the file in memory that it is if forked processes are to fill it.
+
+    The room is uint8, shape (images, 128, 128).
+    """
+    shape = (images, IMAGE_SIZE, IMAGE_SIZE)
+    if not _may_fork(images):
+        return np.empty(shape, np.uint8), None
+    file = open(os.memfd_create("images"), "r+b", buffering=0)  # noqa: SIM115 - it lives as long as the images
+    file.truncate(math.prod(shape))
+    return np.frombuffer(mmap.mmap(file.fileno(), math.prod(shape)), np.uint8).reshape(shape), file
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def limit_images(images: Images, limit: int, seed: int) -> Images:
@@ -286,25 +363,21 @@ def _decode_plain(content: bytes) -> np.ndarray | None:
 
     That is: of IMAGE_SIZE, 8 bits gray, in one chunk, no row filtered. The result is OpenCV's, in half the time.
     """
-    begin = len(_PNG_BEGIN)
+    begin, end = len(_PNG_BEGIN), len(content) - 4 - len(_PNG_END)
     if not (content.startswith(_PNG_BEGIN) and content.endswith(_PNG_END)):
         return None
-    length, kind = struct.unpack_from(">I4s", content, begin)
-    end = begin + 8 + length
-    if kind != b"IDAT" or end + 4 + len(_PNG_END) != len(content):
+    if content[begin : begin + 8] != (end - begin - 8).to_bytes(4) + b"IDAT":
         return None
-    data = memoryview(content)
-    if zlib_ng.crc32(data[begin + 4 : end]) != struct.unpack_from(">I", content, end)[0]:
+    if zlib_ng.crc32(content[begin + 4 : end]) != int.from_bytes(content[end : end + 4]):
         return None
-    size = IMAGE_SIZE * (1 + IMAGE_SIZE)  # each row begins with the number of its filter
+    row = 1 + IMAGE_SIZE  # begins with the number of its filter
     try:
-        pixels = zlib_ng.decompress(data[begin + 8 : end], bufsize=size)
+        pixels = zlib_ng.decompress(content[begin + 8 : end], bufsize=IMAGE_SIZE * row)
     except zlib_ng.error:
         return None
-    if len(pixels) != size:
+    if len(pixels) != IMAGE_SIZE * row or pixels[::row] != bytes(IMAGE_SIZE):
         return None
-    rows = np.frombuffer(pixels, np.uint8).reshape(IMAGE_SIZE, 1 + IMAGE_SIZE)
-    return None if rows[:, 0].any() else rows[:, 1:].copy()
+    return np.frombuffer(pixels, np.uint8).reshape(IMAGE_SIZE, row)[:, 1:].copy()
 
 
 def _is_whole(content: bytes) -> bool:

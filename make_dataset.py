@@ -8,11 +8,8 @@ SOURCE is a folder of WFDB records (.hea .dat .atr), or `mitdb` (downloads the M
 
 import hashlib
 import json
-import multiprocessing.connection
 import os
-import signal
 import sys
-import threading
 import time
 import zlib
 from collections import Counter
@@ -26,6 +23,7 @@ import cv2
 import numpy as np
 
 import beats
+import image_folder
 
 # These images are mostly runs of white: run lengths without filters are the fastest of zlib's and libpng's
 # ways to write them, and smaller than cv2's default.
@@ -116,7 +114,7 @@ def read_options(arguments: list[str]):
     parser.add_argument(
         "--jobs",
         type=command.whole_number(1),
-        default=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        default=image_folder.available_cores(),
         metavar="N",
         help="processes that draw (default one for each core)",
     )
@@ -294,18 +292,9 @@ def draw_all(source: Path, plan: dict, folder: Path, jobs: int) -> dict[str, tup
 
 
 def _start_worker() -> None:
-    """Let the parent alone answer signals, end with it, and keep each process to one thread."""
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """Begin a process that draws, with one thread."""
+    command.start_worker()
     cv2.setNumThreads(1)
-    parent = multiprocessing.parent_process().sentinel
-
-    def end_with_parent():
-        multiprocessing.connection.wait([parent])
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def draw_record(

@@ -14,11 +14,14 @@ one is there; listing the folder is not in it. The peers:
 - PyTorch: a DataLoader with as many workers as there are cores, which stay from epoch to epoch; inside, the
   same cv2 calls. From memory, over one array that the workers share.
 
-DataGenerator's batches are taken through the iterator that Keras' fit reads them with. A second table has its
+DataGenerator's batches are taken through the iterator that Keras' fit reads them with. As train_keras.py uses it,
+all images are read first (Images.check, before TensorFlow is imported, so that processes can do it), then the
+first epoch is from memory, too: the row for it has the time of both together. A second table has its
 rate from memory for growing numbers of images: up to all of --data, about 30 KB of memory for each.
 """
 
 import contextlib
+import math
 import multiprocessing
 import os
 import random
@@ -45,6 +48,8 @@ BATCH = 128
 CROP_SIZE = 96
 CROP_OFFSETS = tuple((x, y) for y in (0, 16, 32) for x in (0, 16, 32))
 SOURCES = ("from files", "from memory")
+# First all files, then from memory; measured apart, and put together by main.
+CHECKED = "DataGenerator after Images.check, as train_keras.py"
 NO_TORCH = "PyTorch is not installed: pip install -r benchmarks/requirements.txt"
 
 
@@ -73,6 +78,10 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         number = link_evenly(images, options.images, Path(folder))
         rates = compare(ways(cores), folder, options.rounds, options.seconds)
+    rates[CHECKED] = [
+        (1 / (1 / checked + 1 / memory), memory)
+        for (checked, _), (_, memory) in zip(rates[CHECKED], rates[generator_name(cores)], strict=True)
+    ]
     print_comparison(rates, cores, number)
     sizes = sorted({min(size, len(images)) for size in [*options.sizes, len(images)]})
     print_sizes(grow(images, sizes, options.rounds, options.seconds))
@@ -96,7 +105,7 @@ def link_evenly(images: Images, number: int, folder: Path) -> int:
 
 # -- processes that take turns --------------------------------------------------------------------------------
 
-# A way to read batches is a function that returns two others, one for each of SOURCES. Each of them prepares an
+# A way to read batches is a function that returns others, one for each of SOURCES (or the first alone). Each of them prepares an
 # epoch and returns an iterable over its batches (images, labels).
 Way = Callable[..., tuple[Callable[[], Iterable], ...]]
 
@@ -141,7 +150,7 @@ def _serve(pipe, way: Way, arguments: tuple) -> None:
             pipe.send(None)
             while True:
                 source, seconds = pipe.recv()
-                pipe.send(measure(sources[source], seconds))
+                pipe.send(measure(sources[source], seconds) if source < len(sources) else math.inf)
         except (EOFError, OSError):  # the other side has ended
             raise
         except Exception as problem:
@@ -189,7 +198,8 @@ def compare(
 
 def ways(cores: int) -> dict[str, tuple]:
     """Return name: (function, arguments after the folder) of all ways that this environment has."""
-    found = {f"DataGenerator, workers={workers}": (data_generator, workers) for workers in sorted({1, cores})}
+    found = {CHECKED: (images_check,)}
+    found |= {generator_name(workers): (data_generator, workers) for workers in sorted({1, cores})}
     found["one Python generator, cv2"] = (python_generator,)
     found["tf.data"] = (tf_data,)
     try:
@@ -201,6 +211,26 @@ def ways(cores: int) -> dict[str, tuple]:
     else:
         found[f"PyTorch DataLoader, {cores} workers"] = (torch_loader, cores)
     return found
+
+
+def generator_name(workers: int) -> str:
+    """Return the name of DataGenerator's way."""
+    return f"DataGenerator, workers={workers}"
+
+
+def images_check(folder):
+    """All files of new images, in a process without TensorFlow; it makes no batches from memory."""
+
+    def epoch() -> Iterator:
+        images = Images(folder, in_memory=True)
+
+        def read():
+            images.check()
+            yield None, images.labels
+
+        return read()
+
+    return (epoch,)
 
 
 def data_generator(folder, workers: int):

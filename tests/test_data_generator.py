@@ -2,6 +2,8 @@
 
 import ast
 import os
+import shutil
+import subprocess
 import sys
 import time
 import zlib
@@ -471,3 +473,62 @@ def test_balance_draws_all_images_alike_over_the_epochs(small_images):
 def test_a_balance_that_cannot_be_is_refused(small_images, options):
     with pytest.raises(ValueError, match="balance"):
         DataGenerator(small_images, **options)
+
+
+# -- images read by processes ----------------------------------------------------------------------------------
+
+READ_ALL = """
+import sys
+import image_folder
+from image_folder import Images
+
+image_folder._MANY_IMAGES, image_folder._CHUNK = 20, 7
+if sys.argv[2] == "killed":
+    import os, signal
+    image_folder.decode = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main(_):
+    images = Images(sys.argv[1])
+    part = images.subset([5, 40, 3, *range(10, 33)])
+    for some in (part, images):
+        checksum = some.check(3)
+    assert images._shared, "no processes"
+    assert "tensorflow" not in sys.modules
+    print(checksum, images.gather(range(len(images)))[::3].sum(), part[0].sum(), part.gather([1, 2]).sum())
+
+
+command = image_folder.command
+command.run(main)
+"""
+
+
+def read_all(folder, how="whole"):
+    return subprocess.run(
+        [sys.executable, "-c", READ_ALL, str(folder), how],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_processes_read_the_same_as_threads(small_images):
+    result = read_all(small_images)
+    assert result.returncode == 0, result.stderr
+    images = Images(small_images)
+    part = images.subset(np.array([5, 40, 3]))
+    assert images._shared is None
+    sums = images.gather(np.arange(60))[::3].sum(), part[0].sum(), part.gather(np.array([1, 2])).sum()
+    assert result.stdout.split() == [images.check(), *map(str, sums)]
+
+
+def test_a_broken_image_is_named_by_processes_too(small_images, tmp_path, refused):
+    shutil.copytree(small_images, tmp_path / "data")
+    path = sorted((tmp_path / "data" / "PVC").iterdir())[3]
+    path.write_bytes(path.read_bytes()[:-30])
+    refused(read_all(tmp_path / "data"), str(path), "cut short")
+
+
+def test_a_killed_process_is_told(small_images, refused):
+    refused(read_all(small_images, "killed"), str(small_images), "memory")
