@@ -197,6 +197,8 @@ class Recorder(keras.callbacks.Callback):
                 "use a lower --learning-rate, or --precision float32"
             )
         self.rows.append(row)
+        # Several devices may begin to read before on_epoch_begin.
+        self.batches.set_epoch(epoch + 1)
         validated = self.evaluated_images["validation"]
         self._seconds_per_evaluated, self._measured = (now - self._evaluation_started) / validated, True
         improved = row["val_loss"] < self.best

@@ -248,8 +248,8 @@ def measure_losses(
             super().__init__()
             self.values = []
 
-        def on_epoch_begin(self, epoch, logs=None):
-            batches.set_epoch(epoch)
+        def on_epoch_end(self, epoch, logs=None):
+            batches.set_epoch(epoch + 1)
 
         def on_train_batch_begin(self, batch, logs=None):
             self.model.reset_metrics()
@@ -263,7 +263,7 @@ def measure_losses(
         network.set_weights(original.get_weights())
     losses = Losses()
     epochs = -(-steps // len(batches))
-    network.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[losses])
+    network.fit(train_keras.feed(batches), epochs=epochs, shuffle=False, verbose=0, callbacks=[losses])
     return {"losses": losses.values[:steps]}
 
 

@@ -4,7 +4,7 @@
 
 The ceiling is Keras' fit on one batch that tf.data repeats from memory: nothing is drawn, cropped or copied.
 The same compiled network is then fit through DataGenerator from memory, without and with random crops, all as
-train_keras.py builds and compiles it, on one device. They take turns, in both directions, and an epoch's time
+train_keras.py builds, compiles and feeds it, on one device. They take turns, in both directions, and an epoch's time
 runs from Keras' on_epoch_begin to its on_epoch_end. The share is the median of the ratios within a round.
 
 Memory: a process reads all of --data (Images.check), then fits 20 epochs of a few steps of `fast` with crops.
@@ -132,8 +132,8 @@ def measure(options, name: str) -> dict:
         through = [make_batches(images, batch_size, steps, augment, devices) for augment in (False, True)]
         constant = tf.data.Dataset.from_tensors(through[0][0]).repeat(steps)
         unhindered = tf.data.Options()
-        unhindered.autotune.enabled = False  # see DataGenerator, workers
-        return [constant.with_options(unhindered), *through]
+        unhindered.autotune.enabled = False  # as in train_keras.feed
+        return [constant.with_options(unhindered), *map(train_keras.feed, through)]
 
     for feed in feeds(WARM_UP_STEPS):  # each has its own traced function
         fit_epochs(model, feed)
@@ -227,7 +227,7 @@ def watch_memory(data: Path) -> tuple[int, list[int], int]:
     model, batch_size = build(len(images.classes))
     batches = make_batches(images, batch_size, STEPS_OF_AN_EPOCH, True, devices)
     resident = []
-    fit_epochs(model, batches, EPOCHS, lambda: resident.append(memory_of_this("VmRSS")))
+    fit_epochs(model, train_keras.feed(batches), EPOCHS, lambda: resident.append(memory_of_this("VmRSS")))
     return len(images) * IMAGE_SIZE**2, resident, memory_of_this("VmHWM")
 
 

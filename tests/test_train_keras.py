@@ -413,6 +413,66 @@ def test_best_keras_is_the_epoch_that_keep_asks_for(tmp_path, keep, kept):
     assert load_model(tmp_path / "best.keras")[0].weights[-1].numpy()[0] == kept
 
 
+FEED = """
+import json, sys
+import train_keras
+from train_keras import feed
+
+devices, scope = train_keras.choose_devices(int(sys.argv[2]))
+import keras
+from DataGenerator import DataGenerator
+
+batches = DataGenerator(sys.argv[1], 8, seed=2, devices=len(devices))
+expected, seen = [], []
+for epoch in range(3):
+    batches.set_epoch(epoch)
+    expected.append([float((255 - batches[i][0].astype(float)).sum()) for i in range(len(batches))])
+batches.set_epoch(0)
+
+
+class Seen(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        seen.append([])
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.reset_metrics()
+
+    def on_train_batch_end(self, batch, logs=None):
+        seen[-1].append(float(logs["total"]))
+
+    def on_epoch_end(self, epoch, logs=None):
+        batches.set_epoch(epoch + 1)
+
+
+with scope():
+    images = keras.Input((128, 128, 1), dtype="uint8")
+    sums = keras.ops.sum(255.0 - keras.ops.cast(images, "float64"), (1, 2, 3))
+    model = keras.Model(images, keras.layers.Dense(1)(sums[:, None] * 0) * 0 + keras.ops.cast(sums[:, None], "float32"))
+    model.compile("sgd", "mse", weighted_metrics=[keras.metrics.MeanMetricWrapper(lambda y, p: p[:, 0], name="total")])
+model.fit(feed(batches), epochs=3, shuffle=False, verbose=0, callbacks=[Seen()])
+print(json.dumps([expected, seen, len(feed(batches))]))
+"""
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_each_epoch_is_trained_on_its_own_batches_in_their_order(small_images, devices):
+    """Also on several devices, where Keras reads a PyDataset's batches from one queue twice."""
+    result = subprocess.run(
+        [sys.executable, "-c", FEED, str(small_images), str(devices)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    expected, seen, length = json.loads(result.stdout)
+    assert length == len(expected[0]) == 8
+    # The last batch is filled up with images of weight 0, which the mean leaves out.
+    means = [[total / 8 for total in epoch[:-1]] for epoch in expected]
+    np.testing.assert_allclose([epoch[:-1] for epoch in seen], means, rtol=1e-5)
+    assert not np.allclose(means[0], means[1])
+
+
 # -- devices, precision, augmentation, time --------------------------------------------------------------------
 
 
