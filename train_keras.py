@@ -453,6 +453,7 @@ def feed(batches):
     import tensorflow as tf
 
     def epoch():
+        keep_freed_memory()
         for i in range(len(batches)):
             yield batches[i]
 
@@ -462,6 +463,21 @@ def feed(batches):
     dataset = tf.data.Dataset.from_generator(epoch, output_signature=signature)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
     return dataset.prefetch(batches.max_queue_size).with_options(options)
+
+
+def keep_freed_memory() -> None:
+    """Let malloc (glibc's alone) keep what one batch took for the next.
+
+    TensorFlow's generator dataset, when it first begins, sets malloc to return memory to the system as soon as it is
+    freed: getting it again, page by page, then takes longer than filling a batch.
+    """
+    import ctypes
+
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        trim_threshold, mmap_threshold = -1, -3
+        mallopt(trim_threshold, 64 << 20)
+        mallopt(mmap_threshold, 32 << 20)
 
 
 def build(options: argparse.Namespace, precision: str, classes: int, steps: int):

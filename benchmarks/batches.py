@@ -16,7 +16,7 @@ one is there; listing the folder is not in it. The peers:
 
 DataGenerator's batches are taken through the iterator that Keras' fit reads them with. As train_keras.py uses it,
 all images are read first (Images.check, before TensorFlow is imported, so that processes can do it), then the
-first epoch is from memory, too: the row for it has the time of both together. A second table has its
+first epoch is from memory, too, in one thread: the row for it has the time of both together. A second table has its
 rate from memory for growing numbers of images: up to all of --data, about 30 KB of memory for each.
 """
 
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> None:
         rates = compare(ways(cores), folder, options.rounds, options.seconds)
     rates[CHECKED] = [
         (1 / (1 / checked + 1 / memory), memory)
-        for (checked, _), (_, memory) in zip(rates[CHECKED], rates[generator_name(cores)], strict=True)
+        for (checked, _), (_, memory) in zip(rates[CHECKED], rates[generator_name(1)], strict=True)
     ]
     print_comparison(rates, cores, number)
     sizes = sorted({min(size, len(images)) for size in [*options.sizes, len(images)]})
