@@ -32,7 +32,6 @@ PNG_SETTINGS = [
     *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
     *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
 ]
-FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL  # of a new file
 PREVIEW_COLUMNS = 10
 
 
@@ -323,17 +322,24 @@ def draw_record(
     record = beats.read_record(path, lead)
     draw = beats.DRAWINGS[drawing](record)
     for i, class_name in zip(index.tolist(), classes, strict=True):
-        encoded = cv2.imencode(".png", draw(i), PNG_SETTINGS)[1]
-        # Without Python's buffered files, which cost as much again as writing so little.
-        file = os.open(
-            f"{folder}/{class_name}/{beats.image_name(path.name, record.samples[i])}", FLAGS, 0o666
-        )
-        try:
-            while len(encoded):
-                encoded = encoded[os.write(file, encoded) :]
-        finally:
-            os.close(file)
+        name = beats.image_name(path.name, record.samples[i])
+        write_new(f"{folder}/{class_name}/{name}", encode(draw(i)))
     return record.lead, record.rate
+
+
+def encode(image: np.ndarray) -> np.ndarray:
+    """Return an image (uint8) as the bytes of a PNG file: uint8, shape (bytes,)."""
+    return cv2.imencode(".png", image, PNG_SETTINGS)[1]
+
+
+def write_new(path: str, content: np.ndarray) -> None:
+    """Write a file that is not there yet, without Python's buffers, which cost as much as writing so little."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        while len(content):
+            content = content[os.write(file, content) :]
+    finally:
+        os.close(file)
 
 
 def sample_evenly(paths: list, most: int) -> list:

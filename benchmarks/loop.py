@@ -4,8 +4,9 @@
 
 The ceiling is Keras' fit on one batch that tf.data repeats from memory: nothing is drawn, cropped or copied.
 The same compiled network is then fit through DataGenerator from memory, without and with random crops, all as
-train_keras.py builds, compiles and feeds it, on one device. They take turns, in both directions, and an epoch's time
-runs from Keras' on_epoch_begin to its on_epoch_end. The share is the median of the ratios within a round.
+train_keras.py builds, compiles and feeds it, on one device. They take many short turns, in both directions. A turn is
+an epoch; its time runs from the end of its second step to the end of its last, since a real epoch has a thousand steps
+and begins once. The share is the median of the ratios within a round.
 
 Memory: a process reads all of --data (Images.check), then fits 20 epochs of a few steps of `fast` with crops.
 Its resident memory is read after each epoch, its peak at the end, from Linux's /proc.
@@ -56,10 +57,10 @@ def main(arguments: list[str]) -> None:
         "--steps",
         type=at_least_one,
         metavar="N",
-        help="of a turn (default: what fills --seconds, at least 2)",
+        help="of a turn, after its first two (default: what fills --seconds, at least 2)",
     )
-    add("--seconds", type=command.positive_number, default=8, metavar="X", help="of a turn (default 8)")
-    add("--rounds", type=at_least_one, default=4, metavar="N", help="turns of each (default 4)")
+    add("--seconds", type=command.positive_number, default=4, metavar="X", help="of a turn (default 4)")
+    add("--rounds", type=at_least_one, default=12, metavar="N", help="turns of each (default 12)")
     options = parser.parse_args(arguments)
     for name in options.model:
         if name not in MODELS:
@@ -135,11 +136,11 @@ def measure(options, name: str) -> dict:
         unhindered.autotune.enabled = False  # as in train_keras.feed
         return [constant.with_options(unhindered), *map(train_keras.feed, through)]
 
-    for feed in feeds(WARM_UP_STEPS):  # each has its own traced function
+    for feed in feeds(WARM_UP_STEPS + 1):  # each has its own traced function
         fit_epochs(model, feed)
-    [seconds] = fit_epochs(model, feeds(WARM_UP_STEPS)[0])
-    steps = options.steps or max(2, round(options.seconds * WARM_UP_STEPS / seconds))
-    turns = feeds(steps)
+    [seconds] = fit_epochs(model, feeds(WARM_UP_STEPS + 2)[0])
+    steps = options.steps or max(2, round(options.seconds * 2 / seconds))
+    turns = feeds(WARM_UP_STEPS + steps)
     rates = []
     for number in range(options.rounds):
         found = {}
@@ -184,17 +185,19 @@ def make_batches(images: Images, batch_size: int, steps: int, augment: bool, dev
 
 
 def fit_epochs(model, feed, epochs: int = 1, after_epoch=None) -> list[float]:
-    """Fit, and return the seconds of each epoch; ``after_epoch()`` is called when one has ended."""
+    """Fit, and return the seconds of each epoch without its first steps; ``after_epoch()`` is called at its end."""
     import keras
 
     seconds = []
 
     class Clock(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            self.started = time.perf_counter()
+        def on_train_batch_end(self, batch, logs=None):
+            self.ended = time.perf_counter()
+            if batch == WARM_UP_STEPS - 1:
+                self.started = self.ended
 
         def on_epoch_end(self, epoch, logs=None):
-            seconds.append(time.perf_counter() - self.started)
+            seconds.append(self.ended - self.started)
             if after_epoch:
                 after_epoch()
 

@@ -194,3 +194,24 @@ def test_startup_tells_where_the_time_goes(run, small_images, tmp_path):
 @pytest.mark.slow
 def test_startup_needs_two_batches(run, refused, small_images):
     refused(run("benchmarks/startup.py", "--data", small_images, "--rounds", 1), "two batches")
+
+
+# -- records to images -----------------------------------------------------------------------------------------
+
+
+def test_records_to_images_compares_and_tells_where_the_time_goes(mitdb, run, tmp_path):
+    for name in ("100", "207"):
+        for file in mitdb.glob(f"{name}.*"):
+            (tmp_path / file.name).symlink_to(file)
+    result = run("benchmarks/records_to_images.py", tmp_path, "--seconds", 0.5, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    rows = rows_of(result.stdout)
+    ours, peer, ratio = (
+        next(cells[0] for name, cells in rows.items() if name.startswith(start))
+        for start in ("make_dataset.py", "matplotlib", "ratio")
+    )
+    assert ratio == pytest.approx(ours / peer, rel=0.05)
+    assert ratio > 5
+    stages = [rows[name][0] for name in ("reading the record", "drawing", "encoding", "writing")]
+    assert min(stages) > 0
+    assert rows["together"][0] == pytest.approx(sum(stages), abs=0.3)
