@@ -261,6 +261,11 @@ def check_output(path: str | os.PathLike) -> None:
             raise InputError(f"--output {path}: {place} is a file, not a folder; choose another --output")
 
 
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def start_worker() -> None:
     """In a process of a pool: let the parent alone answer signals, and end with it."""
     import multiprocessing.connection

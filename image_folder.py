@@ -161,7 +161,7 @@ class Images:
         chunks = [
             range(first, min(first + _CHUNK, len(self.names))) for first in range(0, len(self.names), _CHUNK)
         ]
-        jobs = min(jobs or available_cores(), len(chunks))
+        jobs = min(jobs or command.available_cores(), len(chunks))
         if jobs > 1 and _may_fork(len(self.names)):
             context = multiprocessing.get_context("fork")
             pool, take = ProcessPoolExecutor(jobs, context, _inherit, (self,)), _take_inherited
@@ -254,11 +254,6 @@ def _make_room(images: int) -> tuple[np.ndarray, io.FileIO | None]:
     file = open(os.memfd_create("images"), "r+b", buffering=0)  # noqa: SIM115 - it lives as long as the images
     file.truncate(math.prod(shape))
     return np.frombuffer(mmap.mmap(file.fileno(), math.prod(shape)), np.uint8).reshape(shape), file
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def limit_images(images: Images, limit: int, seed: int) -> Images:

@@ -23,7 +23,6 @@ import cv2
 import numpy as np
 
 import beats
-import image_folder
 
 # These images are mostly runs of white: run lengths without filters are the fastest of zlib's and libpng's
 # ways to write them, and smaller than cv2's default.
@@ -113,7 +112,7 @@ def read_options(arguments: list[str]):
     parser.add_argument(
         "--jobs",
         type=command.whole_number(1),
-        default=image_folder.available_cores(),
+        default=command.available_cores(),
         metavar="N",
         help="processes that draw (default one for each core)",
     )

@@ -442,9 +442,9 @@ def feed(batches):
     """Return what Keras' fit should read a DataGenerator's batches from.
 
     On TensorFlow that is a tf.data.Dataset, filled ahead by a thread, of the epoch that is set when reading begins
-    (``set_epoch``; Keras does not count it up). Given the DataGenerator itself, Keras 3.15 loses a tenth of a second at the end of each epoch,
-    and under a strategy for several devices it reads one queue twice: an epoch then begins with the rest of the one
-    before. JAX has neither fault, and takes the DataGenerator.
+    (``set_epoch``; Keras does not count it up). Given the DataGenerator itself, Keras 3.15 loses a tenth of a second
+    at the end of each epoch, and under a strategy for several devices it reads one queue twice: an epoch then begins
+    with the rest of the one before. On JAX one reader takes the DataGenerator's own order.
     """
     import keras
 
@@ -595,7 +595,7 @@ def release_devices() -> None:
 
 
 def choose_workers(images: Images, devices: list[str]) -> int:
-    """Return how many threads make the training batches."""
+    """Return how many threads make the training batches; on TensorFlow it is always one (see feed)."""
     if images.in_memory and not is_gpu(devices):
         return 2  # they are ahead of any CPU's training, and no more than the DataGenerator needs
     return max(2, min(8, os.cpu_count() or 1))

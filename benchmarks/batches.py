@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> None:
     )
     options = parser.parse_args(arguments)
     images = Images(options.data, in_memory=False)
-    cores = len(os.sched_getaffinity(0))
+    cores = command.available_cores()
     with tempfile.TemporaryDirectory() as folder:
         number = link_evenly(images, options.images, Path(folder))
         rates = compare(ways(cores), folder, options.rounds, options.seconds)

@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
         "--seconds", type=command.positive_number, default=20, help="for the peer (default 20)"
     )
     options = parser.parse_args(arguments)
-    cores = len(os.sched_getaffinity(0))
+    cores = command.available_cores()
     with tempfile.TemporaryDirectory() as folder:
         peer = matplotlib_rate(options.records, Path(folder), options.seconds)
         started = time.perf_counter()

@@ -262,7 +262,7 @@ def describe_machine(gpus: list[str], arguments: list[str]) -> str:
     quick = "; **--quick: the figures say nothing**" if "--quick" in arguments else ""
     rows = {
         "Date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()) + quick,
-        "Processor": f"{processor()}, {available_cores()} cores",
+        "Processor": f"{processor()}, {command.available_cores()} cores",
         "Memory": f"{memory:.1f} GiB",
         "GPU": ", ".join(gpus) or "none",
         "System": f"{platform.system()} {platform.release()}, {platform.machine()}",
@@ -270,11 +270,6 @@ def describe_machine(gpus: list[str], arguments: list[str]) -> str:
     }
     lines = ["| Machine | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows.items())]
     return "\n".join(lines)
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processor() -> str:

@@ -336,7 +336,7 @@ def print_settings(options: argparse.Namespace) -> None:
             "batch_size": options.batch_size or MODELS[name].batch_size,
             "seconds": options.seconds,
         }
-        tried = settings(len(os.sched_getaffinity(0)))
+        tried = settings(command.available_cores())
         if options.only:
             tried = [setting for setting in tried if setting.name.startswith(tuple(options.only))]
         ratios = {setting.name: {"training": [], "inference": []} for setting in tried}

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
     batch = median_seconds(lambda: model.predict_on_batch(many), options.seconds)
     single = median_seconds(lambda: model.predict_on_batch(one), options.seconds)
     slow = median_seconds(lambda: model.predict(one, verbose=0), options.seconds)
-    print(f"| {options.model.name}, {len(os.sched_getaffinity(0))} cores | |\n| --- | ---: |")
+    print(f"| {options.model.name}, {command.available_cores()} cores | |\n| --- | ---: |")
     print(f"| file | {options.model.stat().st_size / 1e6:.2f} MB |")
     print(f"| parameters | {model.count_params():,d} |")
     print(f"| multiply-adds | {multiply_adds(model):,d} |")
