@@ -23,7 +23,6 @@ rate from memory for growing numbers of images: up to all of --data, about 30 KB
 import contextlib
 import math
 import multiprocessing
-import os
 import random
 import statistics
 import sys

@@ -9,7 +9,6 @@ a second run of make_dataset.py, with a clock around each of its stages (where p
 
 import functools
 import multiprocessing
-import os
 import sys
 import tempfile
 import time

@@ -7,7 +7,6 @@ through ``predict_on_batch``, which is compiled once, beside ``predict``, which 
 call. The beats are random pixels: a network takes the same time for all.
 """
 
-import os
 import sys
 import time
 from pathlib import Path
