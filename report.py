@@ -342,9 +342,12 @@ def score_section(run: Run) -> str:
         records = run.config.get(RECORD_KEYS[part])
         sizes.append(words + (f" of {len(records)} records" if records else ""))
     absent = [name for name in run.classes if not metrics["per_class"][name]["support"]]
+    chosen = "Validation alone chose the network that is scored here."
+    if options.get("keep") == "last":
+        chosen = "The network that is scored here is the last epoch's, by --keep last; nothing was chosen by validation."
     html = [
         f"<p><strong>Protocol <code>--split {escape(options['split'])}</code>.</strong> {escape(meaning)} "
-        f"({escape('; '.join(sizes))}. Validation alone chose the network that is scored here.)</p>",
+        f"({escape('; '.join(sizes))}. {chosen})</p>",
         f"<p><strong>What leaks.</strong> {escape(leak)}</p>",
     ]
     if absent:

@@ -377,7 +377,10 @@ def test_which_epoch_is_kept_changes_nothing_else(first, trained):
     folder = trained("keep last")[0]
     assert losses(folder) == losses(first[0])
     assert read(folder, "metrics.json")["best_epoch"] == 2
-    assert "by --keep last" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert page.count("by --keep last") == 2
+    assert "Validation alone" not in page
+    assert "Validation alone chose" in (first[0] / "report.html").read_text()
 
 
 @pytest.mark.parametrize(("keep", "kept"), [("best", 1), ("last", 2)])
