@@ -37,8 +37,10 @@ _CHUNK = 256
 # From so many images on, processes save more time than it takes to start them.
 _MANY_IMAGES = 4000
 # How a PNG of IMAGE_SIZE begins, 8 bits gray and not interlaced, up to the length of its first data, and how it ends.
+# (W3C, Portable Network Graphics (PNG) Specification.)
 _IHDR = b"IHDR" + struct.pack(">IIBBBBB", IMAGE_SIZE, IMAGE_SIZE, 8, 0, 0, 0, 0)
 _PNG_BEGIN = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + _IHDR + struct.pack(">I", zlib_ng.crc32(_IHDR))
+_LEVEL = 1  # of compression: level 2 takes three times as long to save a tenth
 _PNG_END = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib_ng.crc32(b"IEND"))
 
 
@@ -353,10 +355,43 @@ def decode(content: bytes, path: str | os.PathLike) -> np.ndarray:
     return image
 
 
-def _decode_plain(content: bytes) -> np.ndarray | None:
-    """Decode a PNG as make_dataset.py writes it; None for any other file, and for a broken one.
+def encode(image: np.ndarray) -> bytes:
+    """Return an image as a PNG file: 8 bits gray, in one chunk, no row filtered.
 
-    That is: of IMAGE_SIZE, 8 bits gray, in one chunk, no row filtered. The result is OpenCV's, in half the time.
+    Drawn beats are mostly runs of white, of which a filter would make nothing better. zlib-ng takes a third of
+    the time of OpenCV's fastest settings, for a file of about the same size.
+
+    Parameters
+    ----------
+    image : numpy.ndarray, uint8, shape (128, 128)
+
+    Raises
+    ------
+    ValueError
+        For any other shape or type.
+    """
+    if image.shape != (IMAGE_SIZE, IMAGE_SIZE) or image.dtype != np.uint8:
+        raise ValueError(
+            f"an image of {image.shape}, {image.dtype}, not of {(IMAGE_SIZE, IMAGE_SIZE)}, uint8"
+        )
+    rows = np.zeros((IMAGE_SIZE, 1 + IMAGE_SIZE), np.uint8)  # each begins with the number of its filter
+    rows[:, 1:] = image
+    data = b"IDAT" + zlib_ng.compress(rows, _LEVEL)
+    return b"".join(
+        (
+            _PNG_BEGIN,
+            (len(data) - 4).to_bytes(4),
+            data,
+            zlib_ng.crc32(data).to_bytes(4),
+            _PNG_END,
+        )
+    )
+
+
+def _decode_plain(content: bytes) -> np.ndarray | None:
+    """Decode a PNG of :func:`encode`; None for any other file, and for a broken one.
+
+    The result is OpenCV's, in half the time.
     """
     begin, end = len(_PNG_BEGIN), len(content) - 4 - len(_PNG_END)
     if not (content.startswith(_PNG_BEGIN) and content.endswith(_PNG_END)):

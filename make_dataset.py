@@ -23,14 +23,8 @@ import cv2
 import numpy as np
 
 import beats
+import image_folder
 
-# These images are mostly runs of white: run lengths without filters are the fastest of zlib's and libpng's
-# ways to write them, and smaller than cv2's default.
-PNG_SETTINGS = [
-    *(cv2.IMWRITE_PNG_COMPRESSION, 1),
-    *(cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE),
-    *(cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
-]
 PREVIEW_COLUMNS = 10
 
 
@@ -67,7 +61,7 @@ def main(arguments: list[str]) -> None:
             "version": command.VERSION,
         }
         (folder / "dataset.json").write_text(json.dumps(description, indent=1) + "\n")
-        save_preview(folder, classes, simulated)
+        save_preview(folder, plan["beats"], classes, simulated)
     seconds = time.perf_counter() - started
     for name in classes:
         print(f"  {name:4} {counts[name]:7,d}")
@@ -154,8 +148,8 @@ def plan_dataset(source: Path, options) -> dict:
     Returns
     -------
     dict
-        ``beats``: for each record's name its leads' choice, the chosen beats' ``index`` among the record's
-        beats (int array) and their ``classes`` (list of str); ``options``: what decides on the result.
+        ``beats``: for each record's name the chosen beats' ``index`` among the record's beats (int array), their
+        ``samples`` (list of int) and ``classes`` (list of str); ``options``: what decides on the result.
     """
     names = beats.find_records(source)
     if options.records:
@@ -177,7 +171,11 @@ def plan_dataset(source: Path, options) -> dict:
         pairs = list(zip(samples[index].tolist(), (classes[s] for s in symbols[index]), strict=True))
         first = {pair: i for i, pair in reversed(list(zip(index.tolist(), pairs, strict=True)))}
         kept = sorted(first.values())
-        chosen[name] = {"index": np.array(kept, int), "classes": [classes[symbols[i]] for i in kept]}
+        chosen[name] = {
+            "index": np.array(kept, int),
+            "samples": samples[kept].tolist(),
+            "classes": [classes[symbols[i]] for i in kept],
+        }
     if options.limit:
         limit_beats(chosen, options.limit, options.seed)
     if not any(len(entry["index"]) for entry in chosen.values()):
@@ -221,7 +219,11 @@ def limit_beats(chosen: dict, limit: int, seed: int) -> None:
     for record, kept in keep.items():
         kept.sort()
         entry = chosen[record]
-        chosen[record] = {"index": entry["index"][kept], "classes": [entry["classes"][i] for i in kept]}
+        chosen[record] = {
+            "index": entry["index"][kept],
+            "samples": [entry["samples"][i] for i in kept],
+            "classes": [entry["classes"][i] for i in kept],
+        }
 
 
 def read_dataset(folder: Path) -> dict | None:
@@ -322,16 +324,11 @@ def draw_record(
     draw = beats.DRAWINGS[drawing](record)
     for i, class_name in zip(index.tolist(), classes, strict=True):
         name = beats.image_name(path.name, record.samples[i])
-        write_new(f"{folder}/{class_name}/{name}", encode(draw(i)))
+        write_new(f"{folder}/{class_name}/{name}", image_folder.encode(draw(i)))
     return record.lead, record.rate
 
 
-def encode(image: np.ndarray) -> np.ndarray:
-    """Return an image (uint8) as the bytes of a PNG file: uint8, shape (bytes,)."""
-    return cv2.imencode(".png", image, PNG_SETTINGS)[1]
-
-
-def write_new(path: str, content: np.ndarray) -> None:
+def write_new(path: str, content: bytes) -> None:
     """Write a file that is not there yet, without Python's buffers, which cost as much as writing so little."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
@@ -341,13 +338,14 @@ def write_new(path: str, content: np.ndarray) -> None:
         os.close(file)
 
 
-def sample_evenly(paths: list, most: int) -> list:
-    """Return at most ``most`` of the images, drawn evenly over records and, within one, over its time."""
-    by_record = {}
-    for path in paths:
-        record, sample = beats.parse_image_name(path)
-        by_record.setdefault(record, []).append((sample, path))
-    groups = [[path for _, path in sorted(group)] for _, group in sorted(by_record.items())]
+def sample_evenly(samples: dict[str, list[int]], most: int) -> list[tuple[str, int]]:
+    """Return at most ``most`` beats, as (record, sample), drawn evenly over records and, within one, over its time.
+
+    ``samples`` are the beats of each record, rising.
+    """
+    groups = [
+        [(record, sample) for sample in samples[record]] for record in sorted(samples) if samples[record]
+    ]
     # Where there are more records than places, take records from the first to the last.
     groups = [groups[i * len(groups) // min(most, len(groups))] for i in range(min(most, len(groups)))]
     shares = [0] * len(groups)
@@ -362,19 +360,25 @@ def sample_evenly(paths: list, most: int) -> list:
     ]
 
 
-def save_preview(folder: Path, classes: list[str], simulated: bool) -> None:
-    """Write preview.png, a grid with one row of beats for each class, taken evenly over the records."""
+def save_preview(folder: Path, chosen: dict, classes: list[str], simulated: bool) -> None:
+    """Write preview.png, a grid with one row of beats for each class, taken evenly over the records.
+
+    ``chosen`` are the beats of :func:`plan_dataset`, whose images are in ``folder``.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     cell, frame, left, top, dpi = beats.IMAGE_SIZE + 4, 170, 80, 50, 120  # pixels, gray level, dots an inch
     grid = np.full((len(classes) * cell, PREVIEW_COLUMNS * cell), 255, np.uint8)
     for row, name in enumerate(classes):
-        paths = [f"{folder}/{name}/{file}" for file in os.listdir(folder / name)]
-        for column, path in enumerate(sample_evenly(paths, PREVIEW_COLUMNS)):
+        of_class = {
+            record: [s for s, c in zip(entry["samples"], entry["classes"], strict=True) if c == name]
+            for record, entry in chosen.items()
+        }
+        for column, beat in enumerate(sample_evenly(of_class, PREVIEW_COLUMNS)):
             place = grid[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]
             place[1:-1, 1:-1] = frame
-            place[2:-2, 2:-2] = cv2.imread(path, cv2.IMREAD_GRAYSCALE)
+            place[2:-2, 2:-2] = cv2.imread(str(folder / name / beats.image_name(*beat)), cv2.IMREAD_GRAYSCALE)
     height, width = grid.shape
     figure = Figure(figsize=((left + width) / dpi, (top + height) / dpi), dpi=dpi)
     FigureCanvasAgg(figure)

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 
 import beats
 import image_folder
-import make_dataset
 from DataGenerator import CROP_OFFSETS, DataGenerator, crop, generator, shift
 from image_folder import Images
 
@@ -231,14 +230,10 @@ def test_class_order(names, expected):
     assert image_folder.order_classes(names) == expected
 
 
-def own_png(image: np.ndarray) -> bytes:
-    return cv2.imencode(".png", image, make_dataset.PNG_SETTINGS)[1].tobytes()
-
-
 def test_any_damage_to_our_own_images_is_found(capfd):
     image = np.full((128, 128), 255, np.uint8)
     image[60:64, 10:90] = 0
-    content = own_png(image)
+    content = image_folder.encode(image)
     for i in range(len(content)):
         for broken in (content[:i], content[:i] + bytes([content[i] ^ 16]) + content[i + 1 :]):
             with pytest.raises(InputError, match=r"a\.png"):
@@ -253,11 +248,28 @@ def test_our_images_are_decoded_as_opencv_does(drawing):
     record = beats.Record("x", "MLII", 360.0, signal, samples, np.full(len(samples), "N"))
     draw = beats.DRAWINGS[drawing](record)
     for beat in range(len(samples)):
-        content = own_png(draw(beat))
+        content = image_folder.encode(draw(beat))
         plain = image_folder._decode_plain(content)
         np.testing.assert_array_equal(plain, cv2.imdecode(np.frombuffer(content, np.uint8), 0))
         assert plain.flags["WRITEABLE"]
         assert plain.flags["C_CONTIGUOUS"]
+
+
+NOISE = np.random.default_rng(3).integers(0, 256, (128, 128), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("image", [np.zeros((128, 128)), np.full((128, 128), 255), NOISE, NOISE.T])
+def test_any_image_is_the_same_after_encoding(image):
+    image = image.astype(np.uint8)
+    content = image_folder.encode(image)
+    for found in (image_folder.decode(content, "a.png"), cv2.imdecode(np.frombuffer(content, np.uint8), -1)):
+        np.testing.assert_array_equal(found, image)
+
+
+@pytest.mark.parametrize("image", [np.zeros((128, 127), np.uint8), np.zeros((128, 128), np.float32)])
+def test_no_other_image_is_encoded(image):
+    with pytest.raises(ValueError, match="128"):
+        image_folder.encode(image)
 
 
 def png_of(image: np.ndarray, *settings, change=None) -> bytes:
@@ -272,7 +284,6 @@ def png_of(image: np.ndarray, *settings, change=None) -> bytes:
     return content[: place - 4] + chunk + content[place + 8 + length :]
 
 
-NOISE = np.random.default_rng(3).integers(0, 256, (128, 128), dtype=np.uint8)
 LINE = np.where(np.abs(np.subtract.outer(np.arange(128), np.arange(128))) < 3, 0, 255).astype(np.uint8)
 OTHER_PNGS = {
     "filtered": png_of(LINE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB),
@@ -303,9 +314,9 @@ def test_other_pngs_are_left_to_opencv(name):
     ids=["too short", "too long", "no such filter"],
 )
 def test_wrong_image_data_in_a_whole_png_is_left_to_opencv(change):
-    content = png_of(LINE, *make_dataset.PNG_SETTINGS, change=change)
-    assert image_folder._decode_plain(png_of(LINE, *make_dataset.PNG_SETTINGS, change=bytes)) is not None
-    assert image_folder._decode_plain(content) is None
+    plain = cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE
+    assert image_folder._decode_plain(png_of(LINE, *plain, change=bytes)) is not None
+    assert image_folder._decode_plain(png_of(LINE, *plain, change=change)) is None
 
 
 def broken_files():

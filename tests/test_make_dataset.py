@@ -293,9 +293,12 @@ def test_a_full_disk_is_told_in_one_line(mitdb, tmp_path):
 
 
 @pytest.mark.parametrize("count", [1, 3, 10, 25])
-def test_sampling_evenly(tmp_path, count):
-    paths = [tmp_path / f"r{i % 4}_{i}.png" for i in range(count)]
-    chosen = make_dataset.sample_evenly(paths, 10)
+def test_sampling_evenly(count):
+    samples = {"b": list(range(0, count, 2)), "a": list(range(1, count, 2)), "c": []}
+    chosen = make_dataset.sample_evenly(samples, 10)
     assert len(chosen) == min(count, 10)
     assert len(set(chosen)) == len(chosen)
-    assert len({beats.parse_image_name(p.name)[0] for p in chosen}) == min(4, count)
+    assert all(sample in samples[record] for record, sample in chosen)
+    assert {record for record, _ in chosen} == {record for record, of_record in samples.items() if of_record}
+    if count == 25:  # five of each record, in the middle of the fifths of its time
+        assert chosen[:5] == [("a", sample) for sample in (3, 7, 13, 17, 21)]
