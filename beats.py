@@ -165,7 +165,7 @@ def find_lead(header, lead: str | None) -> int:
     )
 
 
-def read_record(path: str | Path, lead: str | None = None) -> Record:
+def read_record(path: str | Path, lead: str | None = None, annotations: tuple | None = None) -> Record:
     """Read one lead of a WFDB record and its beats.
 
     Parameters
@@ -174,6 +174,8 @@ def read_record(path: str | Path, lead: str | None = None) -> Record:
         The record's path without a suffix; ``.hea``, ``.atr`` and the signal file lie there.
     lead : str, optional
         See :func:`find_lead`.
+    annotations : tuple, optional
+        What :func:`read_annotations` returned for it, if that was called before.
 
     Raises
     ------
@@ -183,7 +185,7 @@ def read_record(path: str | Path, lead: str | None = None) -> Record:
     """
     import wfdb
 
-    header, samples, symbols = read_annotations(path)
+    header, samples, symbols = annotations or read_annotations(path)
     channel = find_lead(header, lead)
     signal_file = Path(path).parent / header.file_name[channel]
     if not signal_file.is_file():

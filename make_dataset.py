@@ -33,7 +33,16 @@ def main(arguments: list[str]) -> None:
     options = read_options(arguments)
     command.check_output(options.output)
     source, simulated = find_source(options.source)
-    plan = plan_dataset(source, options)
+    pool = ProcessPoolExecutor(options.jobs, initializer=_start_worker)
+    try:
+        make(source, simulated, options, pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def make(source: Path, simulated: bool, options, pool: ProcessPoolExecutor) -> None:
+    """Make the data set that the options ask for, unless it is there; the processes of ``pool`` read and draw."""
+    plan = plan_dataset(source, options, pool)
     existing = read_dataset(options.output)
     if existing is not None:
         check_same(existing, plan, options.output)
@@ -43,7 +52,7 @@ def main(arguments: list[str]) -> None:
         print(command.SIMULATED_NOTICE)
     started = time.perf_counter()
     with command.whole_folder(options.output) as folder:
-        leads = draw_all(source, plan, folder, options.jobs)
+        leads = draw_all(source, plan, folder, pool)
         counts = Counter(name for chosen in plan["beats"].values() for name in chosen["classes"])
         classes = [name for name in beats.CLASSES[options.classes] if counts[name]]
         plan_options = plan["options"]
@@ -142,14 +151,15 @@ def find_source(source: str) -> tuple[Path, bool]:
     return folder, simulated
 
 
-def plan_dataset(source: Path, options) -> dict:
+def plan_dataset(source: Path, options, pool: ProcessPoolExecutor) -> dict:
     """Choose the beats of each record, and say by which options.
 
     Returns
     -------
     dict
         ``beats``: for each record's name the chosen beats' ``index`` among the record's beats (int array), their
-        ``samples`` (list of int) and ``classes`` (list of str); ``options``: what decides on the result.
+        ``samples`` (list of int) and ``classes`` (list of str); ``annotations``: for each record's name what
+        :func:`beats.read_annotations` returns; ``options``: what decides on the result.
     """
     names = beats.find_records(source)
     if options.records:
@@ -159,9 +169,11 @@ def plan_dataset(source: Path, options) -> dict:
         names = sorted(set(options.records))
     classes = beats.symbol_classes(options.classes)
     digest = hashlib.sha256()
+    annotations = dict(
+        zip(names, pool.map(beats.read_annotations, [source / name for name in names]), strict=True)
+    )
     chosen = {}
-    for name in names:
-        header, samples, symbols = beats.read_annotations(source / name)
+    for name, (header, samples, symbols) in annotations.items():
         beats.find_lead(header, options.lead)
         digest.update(f"{name} {len(samples)}\n".encode())
         for suffix in (".hea", ".atr"):  # the header holds the signals' checksums
@@ -182,6 +194,7 @@ def plan_dataset(source: Path, options) -> dict:
         raise InputError(f"{source} has no beats of the {options.classes} classes; choose other --records")
     return {
         "beats": chosen,
+        "annotations": annotations,
         "options": {
             "source_sha256": digest.hexdigest(),
             "classes": options.classes,
@@ -261,8 +274,10 @@ def check_same(existing: dict, plan: dict, folder: Path) -> None:
         )
 
 
-def draw_all(source: Path, plan: dict, folder: Path, jobs: int) -> dict[str, tuple[str, float]]:
-    """Draw the planned beats with ``jobs`` processes; return each record's (lead, sampling rate)."""
+def draw_all(
+    source: Path, plan: dict, folder: Path, pool: ProcessPoolExecutor
+) -> dict[str, tuple[str, float]]:
+    """Draw the planned beats by the processes of ``pool``; return each record's (lead, sampling rate)."""
     from tqdm import tqdm
 
     chosen = plan["beats"]
@@ -271,22 +286,29 @@ def draw_all(source: Path, plan: dict, folder: Path, jobs: int) -> dict[str, tup
         (folder / name).mkdir()
     print(f"Drawing {total:,d} beats of {len(chosen)} records from {source}", flush=True)
     results = {}
-    with (
-        ProcessPoolExecutor(min(jobs, len(chosen)), initializer=_start_worker) as pool,
-        tqdm(total=total, unit="image", disable=not sys.stderr.isatty()) as bar,
-    ):
-        how = plan["options"]["lead"], plan["options"]["drawing"]
+    how = plan["options"]["lead"], plan["options"]["drawing"]
+    with tqdm(total=total, unit="image", disable=not sys.stderr.isatty()) as bar:
         tasks = {
-            pool.submit(draw_record, source / name, *how, entry["index"], entry["classes"], folder): name
+            pool.submit(
+                draw_record,
+                source / name,
+                *how,
+                plan["annotations"][name],
+                entry["index"],
+                entry["classes"],
+                folder,
+            ): name
             for name, entry in chosen.items()
         }
         try:
+            import matplotlib.backends.backend_agg  # noqa: F401 - for the preview, while the others draw
+
             for task in as_completed(tasks):
                 name = tasks[task]
                 results[name] = task.result()
                 bar.update(len(chosen[name]["index"]))
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # before the folder that they write to is removed
             raise
     return {name: results[name] for name in chosen}
 
@@ -298,7 +320,13 @@ def _start_worker() -> None:
 
 
 def draw_record(
-    path: Path, lead: str | None, drawing: str, index: np.ndarray, classes: list[str], folder: Path
+    path: Path,
+    lead: str | None,
+    drawing: str,
+    annotations: tuple,
+    index: np.ndarray,
+    classes: list[str],
+    folder: Path,
 ) -> tuple[str, float]:
     """Write the images of one record's beats.
 
@@ -310,6 +338,8 @@ def draw_record(
         See :func:`beats.find_lead`.
     drawing : str
         One of beats.DRAWINGS.
+    annotations : tuple
+        What :func:`beats.read_annotations` returned.
     index : numpy.ndarray of int, shape (images,)
         Which of the record's beats to draw.
     classes : list of str, length images
@@ -320,7 +350,7 @@ def draw_record(
     (str, float)
         The lead's name and the sampling rate in Hz.
     """
-    record = beats.read_record(path, lead)
+    record = beats.read_record(path, lead, annotations)
     draw = beats.DRAWINGS[drawing](record)
     for i, class_name in zip(index.tolist(), classes, strict=True):
         name = beats.image_name(path.name, record.samples[i])

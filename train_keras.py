@@ -354,19 +354,7 @@ def _train(data, parts, options, folder, deadline) -> dict:
     command.write_json(folder / "config.json", describe_run(data, parts, options, devices, precision, config))
     describe_split(images, parts)
 
-    training = DataGenerator(
-        images.subset(parts.training),
-        options.batch_size,
-        augment=options.augment,
-        augment_classes=None
-        if options.augment_classes == "all"
-        else [name for name in images.classes if name not in normal_classes(images.classes)],
-        shift=options.shift,
-        balance=options.balance,
-        seed=options.seed,
-        devices=len(devices),
-        workers=choose_workers(images, devices),
-    )
+    training = training_batches(images.subset(parts.training), options, devices)
     validation = DataGenerator(
         images.subset(parts.validation), options.batch_size, shuffle=False, devices=len(devices)
     )
@@ -436,6 +424,26 @@ def _train(data, parts, options, folder, deadline) -> dict:
         command.write_json(folder / "config.json", config | {"finished": True})
         (folder / run_folder.STATE_FILE).unlink(missing_ok=True)
     return metrics
+
+
+def training_batches(images: Images, options: argparse.Namespace, devices: list[str]):
+    """Return the DataGenerator of the images that train, for these options of this script and these devices."""
+    from DataGenerator import DataGenerator
+
+    cropped = None
+    if options.augment_classes != "all":
+        cropped = [name for name in images.classes if name not in normal_classes(images.classes)]
+    return DataGenerator(
+        images,
+        options.batch_size,
+        augment=options.augment,
+        augment_classes=cropped,
+        shift=options.shift,
+        balance=options.balance,
+        seed=options.seed,
+        devices=len(devices),
+        workers=choose_workers(images, devices),
+    )
 
 
 def feed(batches):

@@ -14,14 +14,21 @@ one is there; listing the folder is not in it. The peers:
 - PyTorch: a DataLoader with as many workers as there are cores, which stay from epoch to epoch; inside, the
   same cv2 calls. From memory, over one array that the workers share.
 
-DataGenerator's batches are taken through the iterator that Keras' fit reads them with. As train_keras.py uses it,
-all images are read first (Images.check, before TensorFlow is imported, so that processes can do it), then the
-first epoch is from memory, too, in one thread: the row for it has the time of both together. A second table has its
-rate from memory for growing numbers of images: up to all of --data, about 30 KB of memory for each.
+DataGenerator's own rows:
+
+- after Images.check: as in train_keras.py all images are read first (before TensorFlow is imported, so that
+  processes can do it), then the first epoch is from memory, too. "From files" is the time of both, and each round a
+  new process. The batches are taken one after another, in one thread. The ratios are to this row;
+- through train_keras.feed: the same, but the batches come as fit reads them, through a tf.data.Dataset;
+- by itself: the first epoch decodes each image when it is drawn;
+- in model.fit(DataGenerator(...)): as Keras reads it without train_keras.py, through its two threads.
+
+A second table has the first row's rate from memory for growing numbers of images: up to all of --data, about 30 KB of
+memory for each.
 """
 
 import contextlib
-import math
+import functools
 import multiprocessing
 import random
 import statistics
@@ -47,8 +54,8 @@ BATCH = 128
 CROP_SIZE = 96
 CROP_OFFSETS = tuple((x, y) for y in (0, 16, 32) for x in (0, 16, 32))
 SOURCES = ("from files", "from memory")
-# First all files, then from memory; measured apart, and put together by main.
-CHECKED = "DataGenerator after Images.check, as train_keras.py"
+OURS = "DataGenerator after Images.check"
+FED = "the same through train_keras.feed, as train_keras.py"
 NO_TORCH = "PyTorch is not installed: pip install -r benchmarks/requirements.txt"
 
 
@@ -77,10 +84,6 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         number = link_evenly(images, options.images, Path(folder))
         rates = compare(ways(cores), folder, options.rounds, options.seconds)
-    rates[CHECKED] = [
-        (1 / (1 / checked + 1 / memory), memory)
-        for (checked, _), (_, memory) in zip(rates[CHECKED], rates[generator_name(1)], strict=True)
-    ]
     print_comparison(rates, cores, number)
     sizes = sorted({min(size, len(images)) for size in [*options.sizes, len(images)]})
     print_sizes(grow(images, sizes, options.rounds, options.seconds))
@@ -104,8 +107,8 @@ def link_evenly(images: Images, number: int, folder: Path) -> int:
 
 # -- processes that take turns --------------------------------------------------------------------------------
 
-# A way to read batches is a function that returns others, one for each of SOURCES (or the first alone). Each of them prepares an
-# epoch and returns an iterable over its batches (images, labels).
+# A way to read batches is a function that returns others, one for each of SOURCES. Each of them prepares an epoch and
+# returns an iterable over its batches (images, labels).
 Way = Callable[..., tuple[Callable[[], Iterable], ...]]
 
 
@@ -113,9 +116,13 @@ class Turns:
     """A process of its own that makes ``way(*arguments)`` and measures one of its sources at a time."""
 
     def __init__(self, way: Way, *arguments):
+        self._way, self._arguments, self._first_rate = way, arguments, True
+        self._start()
+
+    def _start(self) -> None:
         context = multiprocessing.get_context("spawn")  # none has the libraries of another
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, way, arguments))
+        self._process = context.Process(target=_serve, args=(theirs, self._way, self._arguments))
         self._process.start()
         theirs.close()  # so that each side notices when the other ends
 
@@ -130,8 +137,17 @@ class Turns:
         return said
 
     def rate(self, source: int, seconds: float) -> float:
-        """Return images/s of whole epochs, for at least ``seconds``."""
-        self._pipe.send((source, seconds))
+        """Return images/s of whole epochs, for at least ``seconds``.
+
+        A process that checks the images first does so once, without what it imports later: there is a new one each time.
+        """
+        once = self._way is checked and source == 0
+        if once and not self._first_rate:
+            self.close()
+            self._start()
+            self.answer()
+        self._first_rate = False
+        self._pipe.send((source, 0 if once else seconds))
         return self.answer()
 
     def close(self) -> None:
@@ -149,7 +165,8 @@ def _serve(pipe, way: Way, arguments: tuple) -> None:
             pipe.send(None)
             while True:
                 source, seconds = pipe.recv()
-                pipe.send(measure(sources[source], seconds) if source < len(sources) else math.inf)
+                with command.quiet_import():
+                    pipe.send(measure(sources[source], seconds))
         except (EOFError, OSError):  # the other side has ended
             raise
         except Exception as problem:
@@ -157,15 +174,15 @@ def _serve(pipe, way: Way, arguments: tuple) -> None:
 
 
 def measure(epoch: Callable[[], Iterable], seconds: float) -> float:
-    """Return images/s over as many epochs as fill ``seconds``."""
+    """Return images/s over as many epochs as fill ``seconds``, at least one."""
     images, spent = 0, 0.0
-    while spent < seconds:
+    while not images or spent < seconds:
         batches = epoch()
         started = ended = time.perf_counter()
         for _, labels in batches:
             images += len(labels)
             ended = time.perf_counter()
-        spent += ended - started
+        spent += ended - started - getattr(batches, "untimed", 0.0)
     return images / spent
 
 
@@ -197,8 +214,12 @@ def compare(
 
 def ways(cores: int) -> dict[str, tuple]:
     """Return name: (function, arguments after the folder) of all ways that this environment has."""
-    found = {CHECKED: (images_check,)}
-    found |= {generator_name(workers): (data_generator, workers) for workers in sorted({1, cores})}
+    found = {
+        OURS: (checked, False),
+        FED: (checked, True),
+        "DataGenerator by itself": (data_generator, False),
+        "DataGenerator in model.fit, workers=2": (data_generator, True),
+    }
     found["one Python generator, cv2"] = (python_generator,)
     found["tf.data"] = (tf_data,)
     try:
@@ -206,47 +227,90 @@ def ways(cores: int) -> dict[str, tuple]:
 
         version("torch")
     except ImportError:
-        print(f"{NO_TORCH}; its row is left out")
+        pass
     else:
         found[f"PyTorch DataLoader, {cores} workers"] = (torch_loader, cores)
     return found
 
 
-def generator_name(workers: int) -> str:
-    """Return the name of DataGenerator's way."""
-    return f"DataGenerator, workers={workers}"
+class CheckedEpoch:
+    """An epoch of new images that are all read first. ``untimed`` are the seconds of importing Keras meanwhile."""
+
+    def __init__(self, images: Images, read: Callable[[], Iterable]):
+        self._images, self._read = images, read
+        self.untimed = 0.0
+
+    def __iter__(self) -> Iterator:
+        self._images.check()
+        started = time.perf_counter()
+        batches = self._read()
+        self.untimed = time.perf_counter() - started
+        yield from batches
 
 
-def images_check(folder):
-    """All files of new images, in a process without TensorFlow; it makes no batches from memory."""
+def checked(folder, feed: bool):
+    """DataGenerator after Images.check, by itself or through train_keras.feed."""
+    images = Images(folder, in_memory=True)
 
-    def epoch() -> Iterator:
-        images = Images(folder, in_memory=True)
+    @functools.cache
+    def reader() -> Callable[[], Iterable]:
+        from DataGenerator import DataGenerator
+
+        batches = DataGenerator(images, BATCH, augment=True, devices=1 if feed else None)
+        if not feed:
+            return lambda: read_in_turn(batches)
+        import tensorflow as tf
+
+        import train_keras
+
+        dataset = train_keras.feed(batches)
+
+        @tf.function  # as in fit, which leaves Python's lock to the thread that fills the dataset
+        def count_images():
+            return dataset.reduce(0, lambda n, batch: n + tf.math.count_nonzero(batch[2], dtype=tf.int32))
+
+        count_images.get_concrete_function()
 
         def read():
-            images.check()
-            yield None, images.labels
+            yield None, range(int(count_images()))
+            batches.on_epoch_end()
 
-        return read()
+        return read
 
-    return (epoch,)
+    def first():
+        return CheckedEpoch(images, lambda: reader()())
+
+    def later():
+        images.check()
+        return reader()()
+
+    return first, later
 
 
-def data_generator(folder, workers: int):
-    """DataGenerator; from files it and its images are new in each epoch."""
+def data_generator(folder, in_fit: bool):
+    """DataGenerator, by itself or as Keras' fit reads it; from files it and its images are new in each epoch."""
     from DataGenerator import DataGenerator
 
+    read = read_as_fit if in_fit else read_in_turn
+
     def batches(images) -> DataGenerator:
-        return DataGenerator(images, BATCH, augment=True, workers=workers)
+        return DataGenerator(images, BATCH, augment=True)
 
     kept = Images(folder, in_memory=True)
     kept.check()
     later = batches(kept)
-    return (lambda: read_as_fit(batches(Images(folder, in_memory=True)))), (lambda: read_as_fit(later))
+    return (lambda: read(batches(Images(folder, in_memory=True)))), (lambda: read(later))
+
+
+def read_in_turn(batches) -> Iterator:
+    """Yield one epoch's batches one after another."""
+    for i in range(len(batches)):
+        yield batches[i]
+    batches.on_epoch_end()
 
 
 def read_as_fit(batches) -> Iterator:
-    """Yield one epoch of a PyDataset as Keras' fit reads it: with its workers, if it has more than one."""
+    """Yield one epoch of a PyDataset as Keras' fit reads it, with its workers."""
     from keras.src.trainers.data_adapters.py_dataset_adapter import PyDatasetAdapter
 
     adapter = PyDatasetAdapter(batches)
@@ -373,7 +437,7 @@ def data_generators(files: list[list[Path]]):
         images = Images(some, in_memory=True)
         images.check()
         batches = DataGenerator(images, BATCH, augment=True)
-        return lambda: read_as_fit(batches)
+        return lambda: read_in_turn(batches)
 
     return tuple(epochs(some) for some in files)
 
@@ -402,34 +466,38 @@ def grow(images: Images, sizes: list[int], rounds: int, seconds: float) -> dict[
 
 
 def print_comparison(rates: dict[str, list[tuple[float, ...]]], cores: int, number: int) -> None:
-    """Print images/s of each way, median over the rounds, and how many times that our faster one makes."""
+    """Print images/s of each way, and how many times that ours makes."""
     medians = {name: [statistics.median(r) for r in zip(*rows, strict=True)] for name, rows in rates.items()}
-    best = [
-        max((n for n in rates if n.startswith("DataGenerator")), key=lambda name: medians[name][source])
-        for source in range(len(SOURCES))
-    ]
 
-    def times(name: str, source: int) -> float:
-        """How many times as fast ours is; median of the ratios within a round."""
-        pairs = zip(rates[best[source]], rates[name], strict=True)
+    def times(own: str, name: str, source: int) -> float:
+        """How many times as fast our own way is; median of the ratios within a round."""
+        pairs = zip(rates[own], rates[name], strict=True)
         return statistics.median(ours[source] / theirs[source] for ours, theirs in pairs)
 
     print(f"\n| {cores} cores, {number:,d} images, images/s | {SOURCES[0]} | ratio | {SOURCES[1]} | ratio |")
     print("| --- | ---: | ---: | ---: | ---: |")
-    for name, values in medians.items():
-        cells = [f"{value:,.0f} | {times(name, source):.2f}" for source, value in enumerate(values)]
+    for name, rows in rates.items():
+        cells = []
+        for source, rounds in enumerate(zip(*rows, strict=True)):
+            spread = f" ({min(rounds):,.0f} to {max(rounds):,.0f})" if len(rounds) > 1 else ""
+            cells.append(f"{medians[name][source]:,.0f}{spread} | {times(OURS, name, source):.2f}")
         print(f"| {name} | {' | '.join(cells)} |")
-    print(f"\nratio: {best[0]} (files) and {best[1]} (memory) over this way; median over the rounds.")
-    peers = [name for name in rates if not name.startswith("DataGenerator")]
+    print(f"\nratio: {OURS} over this way. Medians over the rounds, range in brackets.")
+    peers = [name for name in rates if name not in (OURS, FED) and not name.startswith("DataGenerator")]
     fastest = max(peers, key=lambda name: medians[name][0])
-    print(f"From files: {times(fastest, 0):.2f} times the fastest peer, {fastest} (target 2).")
-    print(f"From memory: {times('tf.data', 1):.2f} times tf.data with cache() (target 4),")
-    print(f"and {medians[best[1]][1]:,.0f} images/s (target 30,000).")
+    print(f"From files: {times(OURS, fastest, 0):.2f} times the fastest peer, {fastest} (target 2);")
+    print(f"through train_keras.feed {times(FED, fastest, 0):.2f} times.")
+    print(f"From memory: {times(OURS, 'tf.data', 1):.2f} times tf.data with cache() (target 4);")
+    print(f"through train_keras.feed {times(FED, 'tf.data', 1):.2f} times.")
+    print(f"From memory, {medians[OURS][1]:,.0f} images/s (target 30,000); through train_keras.feed")
+    print(f"{medians[FED][1]:,.0f} images/s.")
+    if not any(name.startswith("PyTorch") for name in rates):
+        print(f"{NO_TORCH}. Its row is missing, and it may be the fastest peer.")
 
 
 def print_sizes(rates: dict[int, float]) -> None:
     """Print the cost of an image by the number of images."""
-    print("\n| DataGenerator from memory, workers=1 | images/s | µs an image |\n| --- | ---: | ---: |")
+    print("\n| DataGenerator from memory | images/s | µs an image |\n| --- | ---: | ---: |")
     for size, rate in rates.items():
         print(f"| {size:,d} images | {rate:,.0f} | {1e6 / rate:.1f} |")
     costs = list(rates.values())

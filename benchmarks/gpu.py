@@ -5,7 +5,8 @@
 For each network, in float32 and bfloat16, in processes of their own:
 
 - training on one constant batch that lies on the device: the step that Keras compiles, called over and over;
-- training through Keras' fit on DataGenerator, as train_keras.py does it, with the images in memory;
+- training through Keras' fit on DataGenerator, as train_keras.py does it, with the images in memory: by the network's
+  recipe, and with the paper's nine crops as well (--augment);
 - the achieved rate (a step counts as three forward passes) as a part of the best rate of large matrix products
   of the same kind in the same process, and of the vendor's figure;
 - a whole run of train_keras.py by the network's own recipe, until --minutes are over: the time until 99.05 % of
@@ -63,6 +64,10 @@ def main(arguments: list[str]) -> int | None:
         return step.answer(arguments[1], functions)
     options = read_options(arguments)
     command.check_output(options.output.parent)
+    if options.output.is_dir():
+        raise InputError(
+            f"--output {options.output} is a folder; give a file, such as {options.output}/gpu.json"
+        )
     Images(options.data, in_memory=False)  # says now what is wrong with the folder
     if importlib.util.find_spec("jax") is None:
         raise InputError("JAX is not installed: pip install -r requirements-jax.txt, with jax[cuda13]")
@@ -241,12 +246,11 @@ def measure_rates(
     -------
     dict
         ``name``, ``precision``, ``batch_size``, ``parameters``, ``multiply_adds`` of one image's forward pass,
-        ``constant`` and ``generator`` in images/s, ``flops`` and ``peak`` in FLOP/s.
+        ``constant``, ``generator`` and, with the nine crops, ``augmented`` in images/s, ``flops`` and ``peak`` in
+        FLOP/s.
     """
     with command.quiet_import():
         import jax
-
-        from DataGenerator import DataGenerator
     import train_keras
     from model_keras import multiply_adds
 
@@ -262,9 +266,9 @@ def measure_rates(
     order = np.random.default_rng(seed).permutation(len(images))[: len(images) // batch_size * batch_size]
     images = images.subset(order)
 
-    def generator(images) -> DataGenerator:
-        workers = train_keras.choose_workers(images, names)
-        return DataGenerator(images, batch_size, seed=seed, devices=1, workers=workers)
+    def generator(images, augment: bool = False):
+        run = argparse.Namespace(**vars(options) | {"augment": augment})
+        return train_keras.training_batches(images, run, names)
 
     batches = generator(images)
     model, _ = train_keras.build(options, precision, len(images.classes), len(batches))
@@ -272,7 +276,9 @@ def measure_rates(
     model.train_on_batch(*batch)  # makes the metrics' and the optimizer's variables
     constant = constant_rate(model, batch, seconds)
     epoch_images = images.subset(np.arange(min(len(images), _whole(seconds * constant, batch_size))))
-    through_generator = epoch_rate(model, generator(epoch_images))
+    through_generator, with_crops = (
+        epoch_rate(model, generator(epoch_images, augment)) for augment in (False, True)
+    )
     flops = 2 * step.PASSES * multiply_adds(model) * constant
     return {
         "name": name,
@@ -282,6 +288,7 @@ def measure_rates(
         "multiply_adds": multiply_adds(model),
         "constant": constant,
         "generator": through_generator,
+        "augmented": with_crops,
         "flops": flops,
         "peak": step.keras_peak(PRECISIONS[precision], matrices),
         "device": jax.devices()[0].device_kind,
@@ -406,15 +413,15 @@ def rate_rows(found: dict) -> list[str]:
     """Return the lines of the table of images/s."""
     lines = [
         f"| {found['device']['name']}, JAX {found['versions']['jax']} | Precision | Batch | Constant batch, images/s "
-        "| DataGenerator, images/s | TFLOP/s | Of the measured peak | Of the vendor's |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| DataGenerator, images/s | with --augment | TFLOP/s | Of the measured peak | Of the vendor's |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for rates in found["rates"]:
         vendor = found["device"]["nominal"].get(PRECISIONS[rates["precision"]])
         share = "" if vendor is None else f"{100 * rates['flops'] / vendor / 1e12:.0f} %"
         lines.append(
             f"| {rates['name']} | {rates['precision']} | {rates['batch_size']} | {rates['constant']:,.0f} "
-            f"| {rates['generator']:,.0f} | {rates['flops'] / 1e12:.3g} "
+            f"| {rates['generator']:,.0f} | {rates['augmented']:,.0f} | {rates['flops'] / 1e12:.3g} "
             f"| {100 * rates['flops'] / rates['peak']:.0f} % | {share} |"
         )
     return lines

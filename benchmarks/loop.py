@@ -3,15 +3,18 @@
     python benchmarks/loop.py --data DIR [--model NAME ...] [--steps N] [--rounds N]
 
 The ceiling is Keras' fit on one batch that tf.data repeats from memory: nothing is drawn, cropped or copied.
-The same compiled network is then fit through DataGenerator from memory, without and with random crops, all as
-train_keras.py builds, compiles and feeds it, on one device. They take many short turns, in both directions. A turn is
-an epoch; its time runs from the end of its second step to the end of its last, since a real epoch has a thousand steps
-and begins once. The share is the median of the ratios within a round.
+The same compiled network is then fit through DataGenerator from memory, by its recipe and with the paper's nine crops
+as well (--augment), all as train_keras.py builds, compiles and feeds it, on one device. They take turns, in both
+directions, in one process, for it is one network. A turn is an epoch. Its time runs from the end of its second step until
+as many batches are left as are made ahead: so it is that of the steps in between, and as many batches are made in it.
+The share is the median of the ratios within a round.
 
-Memory: a process reads all of --data (Images.check), then fits 20 epochs of a few steps of `fast` with crops.
-Its resident memory is read after each epoch, its peak at the end, from Linux's /proc.
+Memory: a process reads all of --data (Images.check) as train_keras.py does, before TensorFlow is imported, then fits 20
+epochs of `fast` with crops, and validates after each. Its resident memory is read after each epoch, its peak at the
+end, from Linux's /proc.
 """
 
+import argparse
 import multiprocessing
 import os
 import statistics
@@ -31,11 +34,13 @@ from beats import IMAGE_SIZE
 from image_folder import Images, free_memory
 from model_keras import MODELS
 
-# One step of the paper's network on its 128 images takes two cores some ten seconds.
-BATCH_SIZES = {"paper": 32}
+# One step of the paper's network on its 128 images takes two cores some ten seconds. Smaller batches take longer for an
+# image, on either side, for their share of the optimizer's work.
+BATCH_SIZES = {"paper": 16}
 MOST_IMAGES = 10_000  # that the speed is measured with
 WARM_UP_STEPS = 2
-EPOCHS, STEPS_OF_AN_EPOCH = 20, 4  # while memory is watched
+EPOCHS = 20  # while memory is watched
+VALIDATION_STEPS = 10
 ALLOWED_BYTES = 1.5e9  # beside the images
 
 
@@ -57,10 +62,17 @@ def main(arguments: list[str]) -> None:
         "--steps",
         type=at_least_one,
         metavar="N",
-        help="of a turn, after its first two (default: what fills --seconds, at least 2)",
+        help="of a turn (default: what fills --seconds, at least 8)",
     )
-    add("--seconds", type=command.positive_number, default=4, metavar="X", help="of a turn (default 4)")
-    add("--rounds", type=at_least_one, default=12, metavar="N", help="turns of each (default 12)")
+    add("--seconds", type=command.positive_number, default=10, metavar="X", help="of a turn (default 10)")
+    add("--rounds", type=at_least_one, default=5, metavar="N", help="turns of each (default 5)")
+    add(
+        "--epoch-steps",
+        type=at_least_one,
+        default=200,
+        metavar="N",
+        help="of each of the 20 epochs (default 200)",
+    )
     options = parser.parse_args(arguments)
     for name in options.model:
         if name not in MODELS:
@@ -79,14 +91,15 @@ def main(arguments: list[str]) -> None:
         rows.append(in_a_process(measure, options, name))
         print(f"{name}: measured", flush=True)
     print_shares(rows)
-    print_memory(*in_a_process(watch_memory, options.data))
+    print_memory(*in_a_process(watch_memory, options.data, options.epoch_steps), options.epoch_steps)
 
 
 def in_a_process(function, *arguments):
     """Return what a function of this file returns in a new process; raise what it raises."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_answer, args=(theirs, function, arguments), daemon=True)
+    # No daemon, which could not start the processes of Images.check.
+    process = context.Process(target=_answer, args=(theirs, function, arguments))
     process.start()
     theirs.close()
     try:
@@ -95,7 +108,11 @@ def in_a_process(function, *arguments):
         raise RuntimeError(
             "the process that measured has ended; the machine's memory may be used up"
         ) from None
-    process.join()
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        process.join()
     if isinstance(said, Exception):
         raise said
     return said
@@ -103,6 +120,7 @@ def in_a_process(function, *arguments):
 
 def _answer(pipe, function, arguments) -> None:
     """In the new process: send what the function returns or raises."""
+    command.start_worker()
     try:
         pipe.send(function(*arguments))
     except Exception as problem:
@@ -121,38 +139,45 @@ def measure(options, name: str) -> dict:
         ``model``, ``batch_size``, ``steps`` and ``rates``: for each round the images/s on the constant batch,
         through DataGenerator, and through it with crops.
     """
-    build, devices = prepare(name, options.batch_size or BATCH_SIZES.get(name))
     import tensorflow as tf
 
     images = Images(options.data, in_memory=True)
     images = images.subset(np.linspace(0, len(images) - 1, min(MOST_IMAGES, len(images))).astype(int))
     images.check()
-    model, batch_size = build(len(images.classes))
+    model, run, devices = prepare(name, options.batch_size or BATCH_SIZES.get(name), len(images.classes))
 
-    def feeds(steps: int) -> list:
-        through = [make_batches(images, batch_size, steps, augment, devices) for augment in (False, True)]
+    def feeds(steps: int) -> tuple[list, int]:
+        """Return what fit reads for so many steps that are timed, and how many are made ahead."""
+        ahead = make_batches(images, 1, run, devices).max_queue_size
+        steps += WARM_UP_STEPS + ahead
+        through = [
+            make_batches(images, steps, argparse.Namespace(**vars(run) | {"augment": augment}), devices)
+            for augment in (False, True)
+        ]
         constant = tf.data.Dataset.from_tensors(through[0][0]).repeat(steps)
         unhindered = tf.data.Options()
         unhindered.autotune.enabled = False  # as in train_keras.feed
-        return [constant.with_options(unhindered), *map(train_keras.feed, through)]
+        return [constant.with_options(unhindered), *map(train_keras.feed, through)], ahead
 
-    for feed in feeds(WARM_UP_STEPS + 1):  # each has its own traced function
+    for feed in feeds(1)[0]:  # each has its own traced function
         fit_epochs(model, feed)
-    [seconds] = fit_epochs(model, feeds(WARM_UP_STEPS + 2)[0])
-    steps = options.steps or max(2, round(options.seconds * 2 / seconds))
-    turns = feeds(WARM_UP_STEPS + steps)
+    few = 4
+    turns, ahead = feeds(few)
+    [seconds] = fit_epochs(model, turns[0], ahead)
+    steps = options.steps or max(8, round(options.seconds * few / seconds))
+    turns, ahead = feeds(steps)
     rates = []
     for number in range(options.rounds):
         found = {}
         for which in range(3) if number % 2 == 0 else reversed(range(3)):
-            [seconds] = fit_epochs(model, turns[which])
-            found[which] = steps * batch_size / seconds
+            [seconds] = fit_epochs(model, turns[which], ahead)
+            found[which] = steps * run.batch_size / seconds
         rates.append([found[which] for which in range(3)])
-    return {"model": name, "batch_size": batch_size, "steps": steps, "rates": rates}
+    return {"model": name, "batch_size": run.batch_size, "steps": steps, "rates": rates}
 
 
-def prepare(name: str, batch_size: int | None):
-    """Import Keras; return a function from the number of classes to (compiled network, batch size), and the devices."""
+def prepare(name: str, batch_size: int | None, classes: int):
+    """Import Keras; return the compiled network, train_keras.py's options for it, and the devices."""
     with command.quiet_import():
         import keras  # noqa: F401
 
@@ -161,53 +186,47 @@ def prepare(name: str, batch_size: int | None):
     if batch_size:
         arguments += ["--batch-size", str(batch_size)]
     run = train_keras.read_options(arguments)
-
-    def build(classes: int):
-        precision = train_keras.choose_precision(run.precision, devices)
-        model, _ = train_keras.build(run, precision, classes, steps=1000)  # an epoch, for the learning rate
-        return model, run.batch_size
-
-    return build, devices
+    precision = train_keras.choose_precision(run.precision, devices)
+    model, _ = train_keras.build(run, precision, classes, steps=1000)  # an epoch, for the learning rate
+    return model, run, devices
 
 
-def make_batches(images: Images, batch_size: int, steps: int, augment: bool, devices: list[str]):
-    """Return a DataGenerator of so many whole batches, as train_keras.py makes it; images may come more than once."""
-    from DataGenerator import DataGenerator
-
+def make_batches(images: Images, steps: int, run: argparse.Namespace, devices: list[str]):
+    """Return train_keras.py's DataGenerator of so many whole batches; images may come more than once."""
     order = np.random.default_rng(0).permutation(len(images))
-    return DataGenerator(
-        images.subset(np.resize(order, steps * batch_size)),
-        batch_size,
-        augment=augment,
-        devices=1,
-        workers=train_keras.choose_workers(images, devices),
-    )
+    return train_keras.training_batches(images.subset(np.resize(order, steps * run.batch_size)), run, devices)
 
 
-def fit_epochs(model, feed, epochs: int = 1, after_epoch=None) -> list[float]:
-    """Fit, and return the seconds of each epoch without its first steps; ``after_epoch()`` is called at its end."""
+def fit_epochs(
+    model, feed, ahead: int = 0, epochs: int = 1, validation=None, after_epoch=None
+) -> list[float]:
+    """Fit, and return the seconds of each epoch without its first steps and its last ``ahead``.
+
+    ``after_epoch()`` is called at its end.
+    """
     import keras
 
     seconds = []
+    last = int(feed.cardinality()) - ahead - 1
 
     class Clock(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            self.ended = time.perf_counter()
             if batch == WARM_UP_STEPS - 1:
-                self.started = self.ended
+                self.started = time.perf_counter()
+            if batch == last:
+                seconds.append(time.perf_counter() - self.started)
 
         def on_epoch_end(self, epoch, logs=None):
-            seconds.append(self.ended - self.started)
             if after_epoch:
                 after_epoch()
 
-    model.fit(feed, epochs=epochs, shuffle=False, verbose=0, callbacks=[Clock()])
+    model.fit(feed, validation_data=validation, epochs=epochs, shuffle=False, verbose=0, callbacks=[Clock()])
     return seconds
 
 
 def print_shares(rows: list[dict]) -> None:
     """Print each network's rates, medians over the rounds, and their share of the ceiling."""
-    print("\n| images/s | constant batch | DataGenerator | share | with crops | share |")
+    print("\n| images/s | constant batch | DataGenerator | share | with --augment | share |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
         ceiling, plain, crops = (statistics.median(rates) for rates in zip(*row["rates"], strict=True))
@@ -222,15 +241,16 @@ def print_shares(rows: list[dict]) -> None:
 # -- memory ---------------------------------------------------------------------------------------------------
 
 
-def watch_memory(data: Path) -> tuple[int, list[int], int]:
-    """Return the bytes of all images, the resident bytes after each epoch, and their peak."""
-    build, devices = prepare("fast", None)
+def watch_memory(data: Path, steps: int) -> tuple[int, list[int], int]:
+    """Return the bytes of all images, the resident bytes after each epoch of so many steps, and their peak."""
     images = Images(data, in_memory=True)
     images.check()
-    model, batch_size = build(len(images.classes))
-    batches = make_batches(images, batch_size, STEPS_OF_AN_EPOCH, True, devices)
+    model, run, devices = prepare("fast", None, len(images.classes))
+    run.augment = True
+    training = train_keras.feed(make_batches(images, steps, run, devices))
+    validation = train_keras.feed(make_batches(images, VALIDATION_STEPS, run, devices))
     resident = []
-    fit_epochs(model, train_keras.feed(batches), EPOCHS, lambda: resident.append(memory_of_this("VmRSS")))
+    fit_epochs(model, training, 0, EPOCHS, validation, lambda: resident.append(memory_of_this("VmRSS")))
     return len(images) * IMAGE_SIZE**2, resident, memory_of_this("VmHWM")
 
 
@@ -241,17 +261,21 @@ def memory_of_this(field: str) -> int:
     return int(values[field].split()[0]) * 1024
 
 
-def print_memory(images: int, resident: list[int], peak: int) -> None:
+def print_memory(images: int, resident: list[int], peak: int, steps: int) -> None:
     """Print what the process took, and whether it grew."""
+    half = len(resident) // 2
+    grown = resident[-1] - resident[-1 - half]
     print("\n| memory, network fast | MB |\n| --- | ---: |")
     for name, value in {
         "all images": images,
         "peak of the process": peak,
         f"peak beside the images (target: below {ALLOWED_BYTES / 1e6:,.0f})": peak - images,
-        "after epoch 2": resident[1],
-        f"after epoch {len(resident)}": resident[-1],
-        f"growth from epoch 2 to {len(resident)} (target: none)": resident[-1] - resident[1],
-        f"of that, in the last {len(resident) // 2} epochs": resident[-1] - resident[-1 - len(resident) // 2],
+        **{
+            f"after epoch {epoch} of {steps} steps": resident[epoch - 1]
+            for epoch in sorted({1, 2, len(resident) - half, len(resident)})
+        },
+        f"growth in the last {half} epochs (target: none)": grown,
+        "of that, for 1,000 steps": grown * 1000 / (half * steps),
     }.items():
         print(f"| {name} | {value / 1e6:,.1f} |")
 

@@ -134,7 +134,9 @@ def run_options(options: argparse.Namespace, name: str) -> argparse.Namespace:
         arguments += ["--augment"]
     if options.limit:
         arguments += ["--limit", str(options.limit)]
-    return train_keras.read_options(arguments)
+    run = train_keras.read_options(arguments)
+    run.images = options.images  # in config.json, so that a run on other parts is not taken for this one
+    return run
 
 
 def fast_like(x, pooling=True, flatten=False, early=False, wide=False, dropout=0.2):

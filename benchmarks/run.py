@@ -97,6 +97,14 @@ def main(arguments: list[str]) -> int:
     """Run the benchmarks, and print and write what they found; return 1 if one of them failed."""
     options = read_options(arguments)
     command.check_output(options.output.parent)
+    if options.output.is_dir():
+        raise InputError(
+            f"--output {options.output} is a folder; give a file, such as {options.output}/benchmarks.md"
+        )
+    if shutil.which(options.jax_python) is None:
+        raise InputError(
+            f"--jax-python {options.jax_python} is no program; give the Python of that environment"
+        )
     chosen = [one for one in BENCHMARKS if not options.only or one.name in options.only]
     needed = " ".join(filter(None, (one.quick if options.quick else one.arguments for one in chosen))).split()
     if "DATA" in needed and options.data:
@@ -167,7 +175,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
 def prepare(options: argparse.Namespace, scratch: Path, needed: list[str]) -> dict[str, str]:
     """Return what DATA, RECORDS, OUTPUT and MODEL stand for; draw the images if they are needed and not given."""
     records, data = options.records, options.data
-    if options.quick and ("RECORDS" in needed or not data):
+    if options.quick and ("RECORDS" in needed or ("DATA" in needed and not data)):
         records = scratch / "records"
         records.mkdir()
         names = beats.find_records(options.records)
@@ -230,7 +238,7 @@ def run_benchmark(
                 errors.append(line)
             status = process.wait()
         finally:
-            process.kill()
+            stop(process)
         output.seek(0)
         lines = output.read().splitlines()
     heading += (
@@ -245,6 +253,15 @@ def run_benchmark(
     if status < 0:
         error = f"ended by signal {-status}"
     return f"{heading}\n\n**Failed** (status {status}): {error}", error
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End a script that may still run: give it time to end its own processes and to remove its files."""
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def last_line(lines) -> str:

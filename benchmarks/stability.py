@@ -76,7 +76,10 @@ def run_options(options: argparse.Namespace, name: str) -> argparse.Namespace:
         arguments += [f"--{key.replace('_', '-')}", str(getattr(options, key))]
     if "learning_rate" in RUNS[name]:
         arguments += ["--learning-rate", str(RUNS[name]["learning_rate"])]
-    return train_keras.read_options(arguments)
+    run = train_keras.read_options(arguments)
+    # In config.json, so that a run on other parts is not taken for this one.
+    run.images, run.validation = options.images, options.validation
+    return run
 
 
 def choose_parts(images, options: argparse.Namespace) -> splits.Split:

@@ -30,15 +30,7 @@ def main(arguments: list[str]) -> None:
     """Train what is not trained yet, then score all folds together."""
     options, rest = read_options(arguments)
     command.check_output(options.output)
-    runs = [
-        train_keras.read_options(
-            ["--data", str(options.data), "--output", str(options.output / f"fold-{fold}"), "--resume", *rest]
-        )
-        for fold in range(options.folds)
-    ]
-    # For intervals over records, and so that config.json does not call this a split over beats.
-    for run in runs:
-        run.split = "records"
+    runs = [run_options(options, rest, fold) for fold in range(options.folds)]
     to_do = [fold for fold, run in enumerate(runs) if not train_keras.is_finished(run.output, run)]
     if to_do:
         splits.check_aami(Images(options.data, in_memory=False).classes, "within_ds1.py")
@@ -66,6 +58,17 @@ def read_options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     if refused:
         parser.error(f"{refused[0]} is set by this script; leave it out")
     return options, rest
+
+
+def run_options(options: argparse.Namespace, rest: list[str], fold: int) -> argparse.Namespace:
+    """Return the options of train_keras.py for one fold."""
+    folder = options.output / f"fold-{fold}"
+    run = train_keras.read_options(["--data", str(options.data), "--output", str(folder), "--resume", *rest])
+    # For intervals over records, and so that config.json does not call this a split over beats.
+    run.split = "records"
+    # In config.json, so that a fold of other parts is not gone on with.
+    run.folds_of_ds1, run.beats = options.folds, options.beats
+    return run
 
 
 def choose_parts(images, folds: int, fold: int, most: int) -> splits.Split:

@@ -1,14 +1,18 @@
 """The benchmarks that train for a score: they keep test beats out of what chooses, and sum up rightly."""
 
+import importlib
 import json
 import sys
 import types
+
+import command
 
 import numpy as np
 import pytest
 from conftest import PROJECT
 
 import splits
+import train_keras
 
 sys.path.append(str(PROJECT / "benchmarks"))
 
@@ -151,6 +155,34 @@ def test_ds1_is_not_cross_validated_with_other_classes(run, refused, small_image
 def test_what_the_cross_validation_sets_is_refused(run, refused, small_images, tmp_path, option):
     arguments = ["--data", small_images, "--output", tmp_path / "out", option]
     refused(run("benchmarks/within_ds1.py", *arguments), option)
+
+
+@pytest.mark.usefixtures("own_models")
+@pytest.mark.parametrize(
+    ("script", "run_name", "option"),
+    [
+        ("within_ds1", 0, "--folds"),
+        ("within_ds1", 0, "--beats"),
+        ("recipes", "base", "--images"),
+        ("stability", "project", "--images"),
+        ("stability", "project", "--validation"),
+    ],
+)
+def test_a_run_on_other_parts_is_not_gone_on_with(small_images, tmp_path, script, run_name, option):
+    """config.json keeps what chose a run's images, for train_keras.is_finished to compare."""
+    module = importlib.import_module(script)
+    fixed = ["--data", str(small_images), "--output", str(tmp_path)]
+
+    def a_run(*options):
+        read = module.read_options([*fixed, *options])
+        return module.run_options(*(read if isinstance(read, tuple) else (read,)), run_name)
+
+    (tmp_path / "run").mkdir()
+    used = train_keras.used_options(a_run())
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"options": used, "finished": True}))
+    assert train_keras.is_finished(tmp_path / "run", a_run())
+    with pytest.raises(command.InputError, match=option):
+        train_keras.is_finished(tmp_path / "run", a_run(option, "3"))
 
 
 def test_a_rise_is_measured_from_the_running_minimum():
