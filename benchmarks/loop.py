@@ -230,12 +230,19 @@ def print_shares(rows: list[dict]) -> None:
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
         ceiling, plain, crops = (statistics.median(rates) for rates in zip(*row["rates"], strict=True))
-        shares = [statistics.median(r[which] / r[0] for r in row["rates"]) for which in (1, 2)]
+        shares = [spread([r[which] / r[0] for r in row["rates"]]) for which in (1, 2)]
         print(
             f"| {row['model']}, batches of {row['batch_size']}, {row['steps']} steps x {len(row['rates'])} | "
-            f"{ceiling:,.1f} | {plain:,.1f} | {shares[0]:.1%} | {crops:,.1f} | {shares[1]:.1%} |"
+            f"{ceiling:,.1f} | {plain:,.1f} | {shares[0]} | {crops:,.1f} | {shares[1]} |"
         )
-    print("\nshare: of the constant batch's rate, median over the rounds (target: at least 97 %).")
+    print(
+        "\nshare: of the constant batch's rate, median over the rounds, range in brackets (target: at least 97 %)."
+    )
+
+
+def spread(shares: list[float]) -> str:
+    """Return the median of some shares, and their range."""
+    return f"{statistics.median(shares):.1%} ({min(shares):.1%} to {max(shares):.1%})"
 
 
 # -- memory ---------------------------------------------------------------------------------------------------

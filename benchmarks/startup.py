@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
     add = parser.add_argument
     at_least_one = command.whole_number(1)
     add("--data", metavar="DIR", type=Path, required=True, help="images, one sub-folder for each class")
-    add("--limit", type=at_least_one, default=100, metavar="N", help="images of each class (default 100)")
+    add("--limit", type=at_least_one, metavar="N", help="images of each class (default all)")
     add("--model", default="fast", metavar="NAME", help="the network (default fast)")
     add("--batch-size", type=at_least_one, metavar="N", help="default by network")
     add(
@@ -69,7 +69,8 @@ def main(arguments: list[str]) -> None:
 
     runs = [parts_of_start(options) for _ in range(-(-rounds // 2))]
     prepared = prepare_times(-(-rounds // 2))
-    print(f"\n| s, --limit {options.limit}, --model {options.model} | best | median |\n| --- | ---: | ---: |")
+    images = f"--limit {options.limit}" if options.limit else "all images"
+    print(f"\n| s, {images}, --model {options.model} | best | median |\n| --- | ---: | ---: |")
     if prepared:
         print_row("run.sh, before train_keras.py", prepared)
     for name, values in zip(PARTS, zip(*runs, strict=True), strict=True):
@@ -138,7 +139,9 @@ def parts_of_start(options) -> list[float]:
     """Return the seconds of each of PARTS in a new process."""
     with tempfile.TemporaryDirectory() as folder:
         words = [sys.executable, str(Path(__file__).resolve()), "--train", f"{folder}/times.json"]
-        words += ["--data", str(options.data), "--limit", str(options.limit), "--model", options.model]
+        words += ["--data", str(options.data), "--model", options.model]
+        if options.limit:
+            words += ["--limit", str(options.limit)]
         if options.batch_size:
             words += ["--batch-size", str(options.batch_size)]
         started = time.time()
@@ -183,7 +186,7 @@ def train_two_batches(arguments: list[str]) -> None:
 
         if steps < 2:
             raise InputError(
-                "--limit: these images make less than two batches; give more, or a smaller --batch-size"
+                "--data: these images make less than two batches; give more, or a smaller --batch-size"
             )
         run_folder.Recorder.on_train_batch_end = batch_ended
 
