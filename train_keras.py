@@ -606,7 +606,7 @@ def choose_workers(images: Images, devices: list[str]) -> int:
     """Return how many threads make the training batches; on TensorFlow it is always one (see feed)."""
     if images.in_memory and not is_gpu(devices):
         return 2  # they are ahead of any CPU's training, and no more than the DataGenerator needs
-    return max(2, min(8, os.cpu_count() or 1))
+    return max(2, min(8, command.available_cores()))
 
 
 def is_gpu(devices: list[str]) -> bool:
@@ -670,7 +670,8 @@ def describe_run(
         "backend": keras.backend.backend(),
         "devices": devices,
         "precision": precision,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        # Losses depend on the number of threads in their last digits, and so in the end does the network.
+        "machine": f"{platform.machine()}, {command.available_cores()} cores, {platform.system()}",
         "versions": versions,
         "started": (before or {}).get("started", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
         "resumed": (before or {}).get("resumed", 0) + (before is not None),
