@@ -33,6 +33,8 @@ def main(arguments: list[str]) -> None:
     options = read_options(arguments)
     command.check_output(options.output)
     source, simulated = find_source(options.source)
+    import wfdb  # noqa: F401 - once, before the processes are forked that read with it
+
     pool = ProcessPoolExecutor(options.jobs, initializer=_start_worker)
     try:
         make(source, simulated, options, pool)
@@ -298,7 +300,8 @@ def draw_all(
                 entry["classes"],
                 folder,
             ): name
-            for name, entry in chosen.items()
+            # The longest first, so that the processes end at about the same time.
+            for name, entry in sorted(chosen.items(), key=lambda item: -len(item[1]["index"]))
         }
         try:
             import matplotlib.backends.backend_agg  # noqa: F401 - for the preview, while the others draw
@@ -422,7 +425,7 @@ def save_preview(folder: Path, chosen: dict, classes: list[str], simulated: bool
     axis.tick_params(length=0)
     title = "Beats by class" + (f" ({command.SIMULATED_NOTICE})" if simulated else "")
     figure.suptitle(title, fontsize=13, y=1 - top / 2 / (top + height), va="center")
-    figure.savefig(folder / "preview.png")
+    figure.savefig(folder / "preview.png", pil_kwargs={"compress_level": 1})
 
 
 if __name__ == "__main__":

@@ -449,10 +449,11 @@ def training_batches(images: Images, options: argparse.Namespace, devices: list[
 def feed(batches):
     """Return what Keras' fit should read a DataGenerator's batches from.
 
-    On TensorFlow that is a tf.data.Dataset, filled ahead by a thread, of the epoch that is set when reading begins
-    (``set_epoch``; Keras does not count it up). Given the DataGenerator itself, Keras 3.15 loses a tenth of a second
-    at the end of each epoch, and under a strategy for several devices it reads one queue twice: an epoch then begins
-    with the rest of the one before. On JAX one reader takes the DataGenerator's own order.
+    On TensorFlow that is a tf.data.Dataset, filled ahead by as many threads as the DataGenerator has workers, in its
+    order, of the epoch that is set when reading begins (``set_epoch``; Keras does not count it up). Given the
+    DataGenerator itself, Keras 3.15 loses a tenth of a second at the end of each epoch, and under a strategy for several
+    devices it reads one queue twice: an epoch then begins with the rest of the one before. On JAX one reader takes the
+    DataGenerator's own order.
     """
     import keras
 
@@ -460,16 +461,23 @@ def feed(batches):
         return batches
     import tensorflow as tf
 
-    def epoch():
-        keep_freed_memory()
-        for i in range(len(batches)):
-            yield batches[i]
+    first = batches[0]
 
-    signature = tuple(tf.TensorSpec((None, *array.shape[1:]), array.dtype) for array in batches[0])
+    def take(i):
+        if i == 0:
+            keep_freed_memory()
+        return batches[int(i)]
+
+    def batch(i):
+        arrays = tf.numpy_function(take, [i], [array.dtype for array in first])
+        for array, like in zip(arrays, first, strict=True):
+            array.set_shape((None, *like.shape[1:]))
+        return tuple(arrays)
+
     options = tf.data.Options()
     options.autotune.enabled = False  # its thread would hold up the end of an epoch
-    dataset = tf.data.Dataset.from_generator(epoch, output_signature=signature)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(batches)))
+    dataset = tf.data.Dataset.range(len(batches))
+    dataset = dataset.map(batch, num_parallel_calls=batches.workers, deterministic=True)
     return dataset.prefetch(batches.max_queue_size).with_options(options)
 
 
@@ -603,7 +611,7 @@ def release_devices() -> None:
 
 
 def choose_workers(images: Images, devices: list[str]) -> int:
-    """Return how many threads make the training batches; on TensorFlow it is always one (see feed)."""
+    """Return how many threads make the training batches."""
     if images.in_memory and not is_gpu(devices):
         return 2  # they are ahead of any CPU's training, and no more than the DataGenerator needs
     return max(2, min(8, command.available_cores()))
