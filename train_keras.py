@@ -463,13 +463,8 @@ def feed(batches):
 
     first = batches[0]
 
-    def take(i):
-        if i == 0:
-            keep_freed_memory()
-        return batches[int(i)]
-
     def batch(i):
-        arrays = tf.numpy_function(take, [i], [array.dtype for array in first])
+        arrays = tf.numpy_function(batches.__getitem__, [i], [array.dtype for array in first])
         for array, like in zip(arrays, first, strict=True):
             array.set_shape((None, *like.shape[1:]))
         return tuple(arrays)
@@ -479,21 +474,6 @@ def feed(batches):
     dataset = tf.data.Dataset.range(len(batches))
     dataset = dataset.map(batch, num_parallel_calls=batches.workers, deterministic=True)
     return dataset.prefetch(batches.max_queue_size).with_options(options)
-
-
-def keep_freed_memory() -> None:
-    """Let malloc (glibc's alone) keep what one batch took for the next.
-
-    TensorFlow's generator dataset, when it first begins, sets malloc to return memory to the system as soon as it is
-    freed: getting it again, page by page, then takes longer than filling a batch.
-    """
-    import ctypes
-
-    with contextlib.suppress(AttributeError, OSError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        trim_threshold, mmap_threshold = -1, -3
-        mallopt(trim_threshold, 64 << 20)
-        mallopt(mmap_threshold, 32 << 20)
 
 
 def build(options: argparse.Namespace, precision: str, classes: int, steps: int):
