@@ -60,20 +60,36 @@ def shift(image: np.ndarray, right: int, down: int, out: np.ndarray | None = Non
     right, down : int
         By how many pixels, less than 128; below 0 to the left and up.
     out : numpy.ndarray, optional
-        Where to write the result, same shape as ``image``, which it may not share memory with.
+        Where to write the result, same shape as ``image``, C-contiguous, sharing no memory with it.
 
     Returns
     -------
     numpy.ndarray, uint8, same shape as ``image``
+
+    Raises
+    ------
+    ValueError
+        If ``out`` is not C-contiguous.
     """
     if out is None:
-        out = np.empty_like(image)
-    height, width = image.shape[:2]
-    if right or down:
-        out[:] = PAPER
-    out[max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = image[
-        max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)
-    ]
+        out = np.empty_like(image, order="C")
+    # One copy of one piece; what went over the left or right edge lies on the other side, and is covered.
+    by = down * image.shape[1] + right
+    to, pixels = out.reshape(-1, copy=False), image.reshape(-1)
+    if by > 0:
+        to[by:] = pixels[:-by]
+    elif by < 0:
+        to[:by] = pixels[-by:]
+    else:
+        to[:] = pixels
+    if right > 0:
+        out[:, :right] = PAPER
+    elif right < 0:
+        out[:, right:] = PAPER
+    if down > 0:
+        out[:down] = PAPER
+    elif down < 0:
+        out[down:] = PAPER
     return out
 
 

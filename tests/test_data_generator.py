@@ -421,6 +421,13 @@ def test_a_moved_image_keeps_its_pixels_and_gets_background(right, down):
     assert (out == expected).all()
 
 
+def test_moving_takes_any_image_but_writes_into_no_copy():
+    image = np.random.default_rng(0).integers(0, 255, (128, 128), dtype=np.uint8)
+    assert (shift(np.asfortranarray(image), 3, -2) == shift(image, 3, -2)).all()
+    with pytest.raises(ValueError):
+        shift(image, 3, -2, np.zeros((128, 128), np.uint8).T)
+
+
 @pytest.mark.parametrize("augment", [False, True])
 def test_images_move_by_up_to_shift_and_all_moves_occur(small_images, augment):
     options = {"batch_size": 60, "augment": augment, "seed": 4}
