@@ -37,6 +37,9 @@ from model_keras import MODELS
 # One step of the paper's network on its 128 images takes two cores some ten seconds. Smaller batches take longer for an
 # image, on either side, for their share of the optimizer's work.
 BATCH_SIZES = {"paper": 16}
+# A turn says little, since one and the same takes up to a sixth more or less time; of paper's there are few.
+ROUNDS = {"paper": 5}
+MOST_ROUNDS = 15
 MOST_IMAGES = 10_000  # that the speed is measured with
 WARM_UP_STEPS = 2
 EPOCHS = 20  # while memory is watched
@@ -57,15 +60,15 @@ def main(arguments: list[str]) -> None:
         metavar="NAME",
         help=f"of {', '.join(MODELS)} (default fast paper)",
     )
-    add("--batch-size", type=at_least_one, metavar="N", help="default as train_keras.py; 32 for paper")
+    add("--batch-size", type=at_least_one, metavar="N", help="default as train_keras.py; 16 for paper")
     add(
         "--steps",
         type=at_least_one,
         metavar="N",
         help="of a turn (default: what fills --seconds, at least 8)",
     )
-    add("--seconds", type=command.positive_number, default=10, metavar="X", help="of a turn (default 10)")
-    add("--rounds", type=at_least_one, default=5, metavar="N", help="turns of each (default 5)")
+    add("--seconds", type=command.positive_number, default=5, metavar="X", help="of a turn (default 5)")
+    add("--rounds", type=at_least_one, metavar="N", help="turns of each (default 15; 5 for paper)")
     add(
         "--epoch-steps",
         type=at_least_one,
@@ -167,7 +170,7 @@ def measure(options, name: str) -> dict:
     steps = options.steps or max(8, round(options.seconds * few / seconds))
     turns, ahead = feeds(steps)
     rates = []
-    for number in range(options.rounds):
+    for number in range(options.rounds or ROUNDS.get(name, MOST_ROUNDS)):
         found = {}
         for which in range(3) if number % 2 == 0 else reversed(range(3)):
             [seconds] = fit_epochs(model, turns[which], ahead)

@@ -424,7 +424,7 @@ def test_a_moved_image_keeps_its_pixels_and_gets_background(right, down):
 def test_moving_takes_any_image_but_writes_into_no_copy():
     image = np.random.default_rng(0).integers(0, 255, (128, 128), dtype=np.uint8)
     assert (shift(np.asfortranarray(image), 3, -2) == shift(image, 3, -2)).all()
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="copy"):
         shift(image, 3, -2, np.zeros((128, 128), np.uint8).T)
 
 
