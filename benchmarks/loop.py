@@ -7,7 +7,7 @@ The same compiled network is then fit through DataGenerator from memory, by its 
 as well (--augment), all as train_keras.py builds, compiles and feeds it, on one device. They take turns, in both
 directions, in one process, for it is one network. A turn is an epoch. Its time runs from the end of its second step until
 as many batches are left as are made ahead: so it is that of the steps in between, and as many batches are made in it.
-The share is the median of the ratios within a round.
+The share is the median of the ratios within a round, with its 95 % interval by resampling the rounds.
 
 Memory: a process reads all of --data (Images.check) as train_keras.py does, before TensorFlow is imported, then fits 20
 epochs of `fast` with crops, and validates after each. Its resident memory is read after each epoch, its peak at the
@@ -39,7 +39,7 @@ from model_keras import MODELS
 BATCH_SIZES = {"paper": 16}
 # A turn says little, since one and the same takes up to a sixth more or less time; of paper's there are few.
 ROUNDS = {"paper": 5}
-MOST_ROUNDS = 15
+MOST_ROUNDS = 60
 MOST_IMAGES = 10_000  # that the speed is measured with
 WARM_UP_STEPS = 2
 EPOCHS = 20  # while memory is watched
@@ -67,8 +67,8 @@ def main(arguments: list[str]) -> None:
         metavar="N",
         help="of a turn (default: what fills --seconds, at least 8)",
     )
-    add("--seconds", type=command.positive_number, default=5, metavar="X", help="of a turn (default 5)")
-    add("--rounds", type=at_least_one, metavar="N", help="turns of each (default 15; 5 for paper)")
+    add("--seconds", type=command.positive_number, default=2, metavar="X", help="of a turn (default 2)")
+    add("--rounds", type=at_least_one, metavar="N", help="turns of each (default 60; 5 for paper)")
     add(
         "--epoch-steps",
         type=at_least_one,
@@ -233,19 +233,20 @@ def print_shares(rows: list[dict]) -> None:
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for row in rows:
         ceiling, plain, crops = (statistics.median(rates) for rates in zip(*row["rates"], strict=True))
-        shares = [spread([r[which] / r[0] for r in row["rates"]]) for which in (1, 2)]
+        shares = [interval([r[which] / r[0] for r in row["rates"]]) for which in (1, 2)]
         print(
             f"| {row['model']}, batches of {row['batch_size']}, {row['steps']} steps x {len(row['rates'])} | "
             f"{ceiling:,.1f} | {plain:,.1f} | {shares[0]} | {crops:,.1f} | {shares[1]} |"
         )
-    print(
-        "\nshare: of the constant batch's rate, median over the rounds, range in brackets (target: at least 97 %)."
-    )
+    print("\nshare: of the constant batch's rate, median over the rounds, 95 % interval in brackets")
+    print("(target: at least 97 %).")
 
 
-def spread(shares: list[float]) -> str:
-    """Return the median of some shares, and their range."""
-    return f"{statistics.median(shares):.1%} ({min(shares):.1%} to {max(shares):.1%})"
+def interval(shares: list[float]) -> str:
+    """Return the median of some shares, and its 95 % interval: that of the medians of shares drawn from them."""
+    drawn = np.random.default_rng(0).choice(shares, (10_000, len(shares)))
+    low, high = np.percentile(np.median(drawn, axis=1), (2.5, 97.5))
+    return f"{statistics.median(shares):.1%} ({low:.1%} to {high:.1%})"
 
 
 # -- memory ---------------------------------------------------------------------------------------------------
