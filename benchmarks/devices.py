@@ -144,7 +144,7 @@ def print_losses(options: argparse.Namespace) -> None:
         largest = largest_difference(of_precision)
         verdict = "reached" if largest <= TARGET else "missed"
         print(
-            f"\n{precision}: largest difference, synchronized, {largest:.2g} (target {TARGET:g}: {verdict})."
+            f"\n{precision}: largest difference of several devices, synchronized, {largest:.2g} (target {TARGET:g}: {verdict})."
         )
 
 

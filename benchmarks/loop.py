@@ -142,12 +142,11 @@ def measure(options, name: str) -> dict:
         ``model``, ``batch_size``, ``steps`` and ``rates``: for each round the images/s on the constant batch,
         through DataGenerator, and through it with crops.
     """
-    import tensorflow as tf
-
     images = Images(options.data, in_memory=True)
     images = images.subset(np.linspace(0, len(images) - 1, min(MOST_IMAGES, len(images))).astype(int))
     images.check()
     model, run, devices = prepare(name, options.batch_size or BATCH_SIZES.get(name), len(images.classes))
+    import tensorflow as tf
 
     def feeds(steps: int) -> tuple[list, int]:
         """Return what fit reads for so many steps that are timed, and how many are made ahead."""

@@ -112,7 +112,9 @@ def print_profile(records: Path, folder: Path, cores: int) -> None:
     images = sum(1 for _ in folder.glob("*/*.png"))
     rows = dict(zip(STAGES, spent, strict=True))
     rows["choice of beats, preview, waiting"] = whole - sum(spent)
-    print(f"\n| {cores} cores x the time of all, {images:,d} images | µs an image | |\n| --- | ---: | ---: |")
+    print(
+        f"\n| {cores} cores x the time of another run, {images:,d} images | µs an image | |\n| --- | ---: | ---: |"
+    )
     for stage, seconds in rows.items():
         print(f"| {stage} | {1e6 * seconds / images:.1f} | {seconds / whole:.0%} |")
 

@@ -68,7 +68,9 @@ class Benchmark:
 BENCHMARKS = [
     Benchmark("records_to_images", "RECORDS", "RECORDS --seconds 2"),
     Benchmark("batches", "--data DATA", "--data DATA --images 300 --rounds 1 --seconds 0.2 --sizes 100"),
-    Benchmark("loop", "--data DATA", "--data DATA --model fast --batch-size 8 --steps 2 --rounds 1"),
+    Benchmark(
+        "loop", "--data DATA", "--data DATA --model fast --batch-size 8 --steps 2 --rounds 1 --epoch-steps 2"
+    ),
     Benchmark("step", "", "--models fast --batch-size 8 --rounds 1 --seconds 0.3 --matrices 256 512"),
     Benchmark(
         "settings",
