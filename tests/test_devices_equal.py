@@ -37,6 +37,7 @@ def test_two_devices_learn_what_one_learns(losses):
     np.testing.assert_allclose(losses[2, True], losses[1, False], atol=devices.TARGET)
 
 
+@pytest.mark.slow
 def test_each_devices_own_statistics_are_another_training(losses):
     assert np.abs(losses[2, False] - losses[1, False]).max() > 3 * devices.TARGET
 

@@ -105,6 +105,7 @@ def assert_same_run(folder: Path, unbroken: Path) -> None:
 # -- killed ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_the_run_ends_as_if_unbroken(unbroken, resumed, tmp_path):
     run = tmp_path / "run"
     logged = []
