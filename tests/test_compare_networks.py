@@ -231,7 +231,9 @@ def test_the_figure_is_a_picture(unbroken):
 # -- interrupted, and more networks later ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("number", "status"), [pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
 def test_interrupted_it_goes_on(unbroken, start, tmp_path, number, status):
     folder = tmp_path / "comparison"
     # The log is written with its header and after each of two epochs: this is the first epoch of `tiny`.
