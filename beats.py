@@ -294,11 +294,8 @@ def draw(signal: np.ndarray) -> np.ndarray:
     points[:, 0, 0] = _columns(len(points))
     if high > low:
         # In float64 and divided first, so that the faintest signal does not overflow.
-        depth = np.subtract(high, signal, dtype=np.float64)
-        depth /= high - low
-        depth *= (IMAGE_SIZE - 1 - 2 * _BORDER) * scale
-        depth += _BORDER * scale
-        points[:, 0, 1] = np.rint(depth, out=depth)
+        depth = (high - signal.astype(np.float64)) / (high - low)
+        points[:, 0, 1] = np.rint(depth * ((IMAGE_SIZE - 1 - 2 * _BORDER) * scale) + _BORDER * scale)
     else:
         points[:, 0, 1] = (IMAGE_SIZE - 1) * scale // 2
     image = np.full((IMAGE_SIZE, IMAGE_SIZE), PAPER, np.uint8)

@@ -13,7 +13,6 @@ import sys
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -54,12 +53,10 @@ def make(source: Path, simulated: bool, options, pool: ProcessPoolExecutor) -> N
     if simulated:
         print(command.SIMULATED_NOTICE)
     started = time.perf_counter()
-    counts = Counter(name for chosen in plan["beats"].values() for name in chosen["classes"])
-    classes = [name for name in beats.CLASSES[options.classes] if counts[name]]
     with command.whole_folder(options.output) as folder:
-        leads, save_preview = draw_all(
-            source, plan, folder, pool, lambda: prepare_preview(plan["beats"], classes, simulated)
-        )
+        leads = draw_all(source, plan, folder, pool)
+        counts = Counter(name for chosen in plan["beats"].values() for name in chosen["classes"])
+        classes = [name for name in beats.CLASSES[options.classes] if counts[name]]
         plan_options = plan["options"]
         description = {
             "source": str(options.source),
@@ -75,7 +72,7 @@ def make(source: Path, simulated: bool, options, pool: ProcessPoolExecutor) -> N
             "version": command.VERSION,
         }
         (folder / "dataset.json").write_text(json.dumps(description, indent=1) + "\n")
-        save_preview(folder)
+        save_preview(folder, plan["beats"], classes, simulated)
     seconds = time.perf_counter() - started
     for name in classes:
         print(f"  {name:4} {counts[name]:7,d}")
@@ -280,12 +277,9 @@ def check_same(existing: dict, plan: dict, folder: Path) -> None:
 
 
 def draw_all(
-    source: Path, plan: dict, folder: Path, pool: ProcessPoolExecutor, meanwhile: Callable
-) -> tuple[dict[str, tuple[str, float]], object]:
-    """Draw the planned beats by the processes of ``pool``.
-
-    Return each record's (lead, sampling rate), and what ``meanwhile()`` returns, which is called while they draw.
-    """
+    source: Path, plan: dict, folder: Path, pool: ProcessPoolExecutor
+) -> dict[str, tuple[str, float]]:
+    """Draw the planned beats by the processes of ``pool``; return each record's (lead, sampling rate)."""
     from tqdm import tqdm
 
     chosen = plan["beats"]
@@ -310,7 +304,8 @@ def draw_all(
             for name, entry in sorted(chosen.items(), key=lambda item: -len(item[1]["index"]))
         }
         try:
-            done_meanwhile = meanwhile()
+            import matplotlib.backends.backend_agg  # noqa: F401 - for the preview, while the others draw
+
             for task in as_completed(tasks):
                 name = tasks[task]
                 results[name] = task.result()
@@ -318,7 +313,7 @@ def draw_all(
         except BaseException:
             pool.shutdown(cancel_futures=True)  # before the folder that they write to is removed
             raise
-    return {name: results[name] for name in chosen}, done_meanwhile
+    return {name: results[name] for name in chosen}
 
 
 def _start_worker() -> None:
@@ -398,18 +393,16 @@ def sample_evenly(samples: dict[str, list[int]], most: int) -> list[tuple[str, i
     ]
 
 
-def prepare_preview(chosen: dict, classes: list[str], simulated: bool) -> Callable[[Path], None]:
-    """Choose what preview.png shows, a grid with one row of beats for each class, taken evenly over the records.
+def save_preview(folder: Path, chosen: dict, classes: list[str], simulated: bool) -> None:
+    """Write preview.png, a grid with one row of beats for each class, taken evenly over the records.
 
-    ``chosen`` are the beats of :func:`plan_dataset`. Return the function that writes it into the folder of their
-    images, once these are there.
+    ``chosen`` are the beats of :func:`plan_dataset`, whose images are in ``folder``.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     cell, frame, left, top, dpi = beats.IMAGE_SIZE + 4, 170, 80, 50, 120  # pixels, gray level, dots an inch
     grid = np.full((len(classes) * cell, PREVIEW_COLUMNS * cell), 255, np.uint8)
-    shown = []  # a place in the grid, and the image's name there
     for row, name in enumerate(classes):
         of_class = {
             record: [s for s, c in zip(entry["samples"], entry["classes"], strict=True) if c == name]
@@ -418,7 +411,7 @@ def prepare_preview(chosen: dict, classes: list[str], simulated: bool) -> Callab
         for column, beat in enumerate(sample_evenly(of_class, PREVIEW_COLUMNS)):
             place = grid[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]
             place[1:-1, 1:-1] = frame
-            shown.append((place[2:-2, 2:-2], f"{name}/{beats.image_name(*beat)}"))
+            place[2:-2, 2:-2] = cv2.imread(str(folder / name / beats.image_name(*beat)), cv2.IMREAD_GRAYSCALE)
     height, width = grid.shape
     figure = Figure(figsize=((left + width) / dpi, (top + height) / dpi), dpi=dpi)
     FigureCanvasAgg(figure)
@@ -426,21 +419,13 @@ def prepare_preview(chosen: dict, classes: list[str], simulated: bool) -> Callab
     axis = figure.add_axes(
         (left / (left + width), 0, width / (left + width), height / (top + height)), frame_on=False
     )
-    picture = axis.imshow(grid, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+    axis.imshow(grid, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
     axis.set_xticks([])
     axis.set_yticks([(row + 0.5) * cell for row in range(len(classes))], classes, fontsize=11)
     axis.tick_params(length=0)
     title = "Beats by class" + (f" ({command.SIMULATED_NOTICE})" if simulated else "")
     figure.suptitle(title, fontsize=13, y=1 - top / 2 / (top + height), va="center")
-    figure.draw_without_rendering()  # finds the fonts
-
-    def save(folder: Path) -> None:
-        for place, name in shown:
-            place[:] = cv2.imread(str(folder / name), cv2.IMREAD_GRAYSCALE)
-        picture.set_data(grid)
-        figure.savefig(folder / "preview.png", pil_kwargs={"compress_level": 1})
-
-    return save
+    figure.savefig(folder / "preview.png", pil_kwargs={"compress_level": 1})
 
 
 if __name__ == "__main__":

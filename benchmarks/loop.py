@@ -37,9 +37,9 @@ from model_keras import MODELS
 # One step of the paper's network on its 128 images takes two cores some ten seconds. Smaller batches take longer for an
 # image, on either side, for their share of the optimizer's work.
 BATCH_SIZES = {"paper": 16}
-# A turn says little, since one and the same takes up to a sixth more or less time; of paper's there are few.
-ROUNDS = {"paper": 5}
-MOST_ROUNDS = 60
+# Turns of each: many, since one and the same takes up to a sixth more or less time; of slow networks few.
+ROUNDS = 60
+ROUNDS_OF = {"paper": 5}
 MOST_IMAGES = 10_000  # that the speed is measured with
 WARM_UP_STEPS = 2
 EPOCHS = 20  # while memory is watched
@@ -146,7 +146,7 @@ def measure(options, name: str) -> dict:
     images = images.subset(np.linspace(0, len(images) - 1, min(MOST_IMAGES, len(images))).astype(int))
     images.check()
     model, run, devices = prepare(name, options.batch_size or BATCH_SIZES.get(name), len(images.classes))
-    import tensorflow as tf
+    import tensorflow as tf  # after prepare, which keeps its messages off standard error
 
     def feeds(steps: int) -> tuple[list, int]:
         """Return what fit reads for so many steps that are timed, and how many are made ahead."""
@@ -169,7 +169,7 @@ def measure(options, name: str) -> dict:
     steps = options.steps or max(8, round(options.seconds * few / seconds))
     turns, ahead = feeds(steps)
     rates = []
-    for number in range(options.rounds or ROUNDS.get(name, MOST_ROUNDS)):
+    for number in range(options.rounds or ROUNDS_OF.get(name, ROUNDS)):
         found = {}
         for which in range(3) if number % 2 == 0 else reversed(range(3)):
             [seconds] = fit_epochs(model, turns[which], ahead)
