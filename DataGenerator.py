@@ -8,12 +8,12 @@
 
 from collections.abc import Iterator
 
+from ecgbeats.images.canvas import IMAGE_SIZE, WHITE
+from ecgbeats.images.folder import Images
+
 import cv2
 import keras
 import numpy as np
-
-from beats import IMAGE_SIZE, PAPER
-from image_folder import Images
 
 CROP_SIZE = 96
 # Offsets of the nine crops (x, y): left-top, centre-top, right-top, left-centre, ... right-bottom.
@@ -83,13 +83,13 @@ def shift(image: np.ndarray, right: int, down: int, out: np.ndarray | None = Non
     else:
         to[:] = pixels
     if right > 0:
-        out[:, :right] = PAPER
+        out[:, :right] = WHITE
     elif right < 0:
-        out[:, right:] = PAPER
+        out[:, right:] = WHITE
     if down > 0:
-        out[:down] = PAPER
+        out[:down] = WHITE
     elif down < 0:
-        out[down:] = PAPER
+        out[down:] = WHITE
     return out
 
 

@@ -14,8 +14,8 @@ import json
 import re
 from pathlib import Path
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
 
 # The client's keys; what may be left out holds its default. Any other key makes it refuse the task.
 REQUIRED = ("peer_nodes_list", "training_engine", "code_dir", "entry_file")

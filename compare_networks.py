@@ -15,14 +15,17 @@ import json
 import math
 from pathlib import Path
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.dataset import Data
+from ecgbeats.images.splits import PARTS, SPLITS, Split, split_images
+from ecgbeats.runs.devices import release_devices
+from ecgbeats.runs.folder import is_finished
+from ecgbeats.scores.figure_style import COLOURS, DPI, save_figure
+from ecgbeats.scores.logs import LOG_NAME, read_log
 
 import numpy as np
 
-import plot_logs
-import scores
-import splits
 import train_keras
 from model_keras import MODELS
 
@@ -84,7 +87,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         metavar="NAME",
         help=f"of {', '.join(MODELS)} (default all)",
     )
-    add("--split", choices=splits.SPLITS, default="beats", help="as for train_keras.py (default beats)")
+    add("--split", choices=SPLITS, default="beats", help="as for train_keras.py (default beats)")
     add("--epochs", type=number, default=4, metavar="N", help="for each network (default 4)")
     add("--batch-size", type=number, default=32, metavar="N", help="images a step (default 32)")
     add("--images", type=number, metavar="N", help="train on at most N images of each class (default all)")
@@ -182,14 +185,14 @@ def trained_before(options: argparse.Namespace) -> list[str]:
 def is_trained(run: argparse.Namespace) -> bool:
     """Return whether a network's run is finished; raise InputError if it had another recipe."""
     try:
-        return train_keras.is_finished(run.output, run)
+        return is_finished(run.output, run)
     except InputError as problem:
         raise InputError(f"{problem}, or remove {run.output} to train it again") from problem
 
 
-def check_images(runs: dict[str, argparse.Namespace], data: train_keras.Data, parts: splits.Split) -> None:
+def check_images(runs: dict[str, argparse.Namespace], data: Data, parts: Split) -> None:
     """Raise InputError if a run that was begun had other images than ``parts`` of ``data``."""
-    sizes = {part: len(getattr(parts, part)) for part in splits.PARTS}
+    sizes = {part: len(getattr(parts, part)) for part in PARTS}
     for run in runs.values():
         config = train_keras.read_config(run.output)
         if config and (config.get("data_sha256"), config.get("images")) != (data.checksum, sizes):
@@ -199,9 +202,9 @@ def check_images(runs: dict[str, argparse.Namespace], data: train_keras.Data, pa
             )
 
 
-def choose_images(images, options: argparse.Namespace) -> splits.Split:
+def choose_images(images, options: argparse.Namespace) -> Split:
     """Return the parts that all networks share: of each class at most as many images as asked for."""
-    split = splits.split_images(images.names, images.labels, images.classes, options.split, options.seed)
+    split = split_images(images.names, images.labels, images.classes, options.split, options.seed)
     random = np.random.default_rng([options.seed, 1])
 
     def thin(part: np.ndarray, most: int | None) -> np.ndarray:
@@ -214,7 +217,7 @@ def choose_images(images, options: argparse.Namespace) -> splits.Split:
         ]
         return np.sort(np.concatenate(kept))
 
-    return splits.Split(
+    return Split(
         thin(split.training, options.images),
         thin(split.validation, options.test_images),
         thin(split.test, options.test_images),
@@ -232,12 +235,12 @@ def write_comparison(options, runs: dict, finished: list[str], rows: dict[str, d
     ordered = [rows[name] for name in runs if name in rows]
     configs = [train_keras.read_config(runs[row["network"]].output) for row in ordered]
     write_table(options, ordered, configs, parts, data.note)
-    scores.save_figure(plot(ordered, data.note), options.output / "comparison.png")
+    save_figure(plot(ordered, data.note), options.output / "comparison.png")
 
 
 def describe(name: str, folder: Path) -> dict:
     """Return the row of one network, from its run folder."""
-    log = plot_logs.read_log(folder / plot_logs.LOG_NAME)
+    log = read_log(folder / LOG_NAME)
     path = folder / "metrics.json"
     try:
         metrics = json.loads(path.read_text())
@@ -252,12 +255,12 @@ def describe(name: str, folder: Path) -> dict:
         ) from problem
     with command.quiet_import():
         # The network as it was trained: its entry in MODELS may have changed since.
-        from model_keras import load_model, multiply_adds
+        from ecgbeats.runs.networks import load_model, multiply_adds
 
         model = load_model(folder / "best.keras")[0]
     size = {"parameters": model.count_params(), "multiply_adds": multiply_adds(model)}
     del model
-    train_keras.release_devices()
+    release_devices()
     # The first epoch holds the compilation.
     rates = log["images_per_second"][min(1, len(log["epoch"]) - 1) :]
     speed = {"seconds": round(float(log["seconds"].sum())), "images_per_second": float(np.median(rates))}
@@ -286,7 +289,7 @@ def write_table(options, rows: list[dict], configs: list[dict], parts, note: str
             f"| {row['seconds']:,d} | {row['images_per_second']:.1f} | {_percent(row, 'accuracy')} "
             f"| {_percent(row, 'sensitivity')} |"
         )
-    sizes = ", ".join(f"{part} {len(getattr(parts, part)):,d}" for part in splits.PARTS)
+    sizes = ", ".join(f"{part} {len(getattr(parts, part)):,d}" for part in PARTS)
     places = list(dict.fromkeys(f"{', '.join(c['devices'])} ({c['machine']})" for c in configs))
     lines += [
         "",
@@ -331,7 +334,7 @@ def plot(rows: list[dict], note: str | None = None):
 
     rows = sorted(rows, key=lambda row: row["multiply_adds"])
     places = np.arange(len(rows))
-    figure = Figure(figsize=(8, 1.3 + 0.36 * max(len(rows), 3)), dpi=plot_logs.DPI, layout="constrained")
+    figure = Figure(figsize=(8, 1.3 + 0.36 * max(len(rows), 3)), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
     *percents, cost = figure.subplots(1, 3, sharey=True, width_ratios=(3, 3, 2))
     for axes, key, title in zip(
@@ -340,8 +343,8 @@ def plot(rows: list[dict], note: str | None = None):
         middle = 100 * np.array([row[key] for row in rows])
         # None becomes NaN, which draws nothing.
         ends = 100 * np.array([[row[f"{key}_low"], row[f"{key}_high"]] for row in rows], float)
-        axes.hlines(places, *ends.T, color=plot_logs.COLOURS[0], linewidth=1.3)
-        axes.plot(middle, places, "o", color=plot_logs.COLOURS[0], markersize=5)
+        axes.hlines(places, *ends.T, color=COLOURS[0], linewidth=1.3)
+        axes.plot(middle, places, "o", color=COLOURS[0], markersize=5)
         low, high = np.nanmin([middle, ends[:, 0]]), np.nanmax([middle, ends[:, 1]])
         # The points stand clear of the frame, at 100 % too, and a tenth of a point does not look like much.
         margin = max(0.06 * (high - low), 0.5 - (high - low) / 2, 0.1)
@@ -352,7 +355,7 @@ def plot(rows: list[dict], note: str | None = None):
         axes.set_xticks(ticks, [f"{tick:.10g}" for tick in ticks])
         axes.set_xlabel(f"{title} (%)\nwith its 95 % interval")
     billions = np.array([row["multiply_adds"] for row in rows]) / 1e9
-    cost.plot(billions, places, "s", color=plot_logs.COLOURS[1], markersize=5)
+    cost.plot(billions, places, "s", color=COLOURS[1], markersize=5)
     first, last = math.floor(math.log10(billions.min())), math.ceil(math.log10(billions.max()))
     decades = 10.0 ** np.arange(first, max(last, first + 1) + 1)
     cost.set_xscale("log")

@@ -10,14 +10,14 @@ import json
 import time
 from pathlib import Path
 
-import command
-from command import InputError
-
-import numpy as np
-
-import beats
-import splits
-from image_folder import Images, limit_images, read_description
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.dataset import drawing_of, read_description
+from ecgbeats.images.folder import Images, limit_images
+from ecgbeats.images.splits import split_as
+from ecgbeats.runs.networks import load_model, read_classes
+from ecgbeats.runs.prediction import predict
+from ecgbeats.scores.scoring import write_scores
 
 # What evaluating writes: none of it may be there before.
 RESULT_FILES = ("config.json", "metrics.json", "predictions.csv")
@@ -50,7 +50,6 @@ def main(arguments: list[str]) -> None:
             raise InputError(
                 f"--output {options.output} holds results already ({name}); choose another folder"
             )
-    from model_keras import load_model, read_classes
 
     images = Images(options.data, read_classes(options.model))
     config = read_training(options.model)
@@ -82,8 +81,9 @@ def main(arguments: list[str]) -> None:
         print(note)
     with command.quiet_import():
         model, classes = load_model(options.model)
+        from DataGenerator import DataGenerator
     started = time.time()
-    probabilities = predict(model, images, options.batch_size)
+    probabilities = predict(model, DataGenerator(images, options.batch_size, shuffle=False, devices=1))
     command.make_folder(options.output)
     metrics = write_scores(options.output, images, probabilities, classes, split, note)
     metrics["training_images_included"] = options.all if trained_here else None  # None: not known
@@ -111,7 +111,7 @@ def check_drawing(description: dict, config: dict | None, data: Path) -> None:
 
     ``description`` is dataset.json of the images' folder ``data``, ``config`` config.json of the training.
     """
-    drawn, trained = beats.drawing_of(description), (config or {}).get("drawing")
+    drawn, trained = drawing_of(description), (config or {}).get("drawing")
     if drawn and trained and drawn != trained:
         raise InputError(
             f"--data {data} holds images of the drawing {drawn}, but the network was trained on {trained}; "
@@ -127,73 +127,7 @@ def find_test_part(images: Images, config: dict | None) -> Images | None:
     used = limit_images(images, options["limit"], options["seed"]) if options["limit"] else images
     if used.check() != config["data_sha256"]:
         return None
-    return used.subset(splits.split_as(used, options).test)
-
-
-def predict(model, images: Images, batch_size: int = 128) -> np.ndarray:
-    """Return the probabilities of each class for each image: float32, shape (images, classes).
-
-    The last batch is filled up, so that the network is compiled for one batch size alone.
-    """
-    from DataGenerator import DataGenerator
-
-    batches = DataGenerator(images, batch_size, shuffle=False, devices=1)
-    probabilities = np.asarray(model.predict(batches, verbose=0))
-    # Only the last batch holds more than its own images, and they stand at its end.
-    return probabilities[: len(images)]
-
-
-def write_scores(
-    folder: Path,
-    images: Images,
-    probabilities: np.ndarray,
-    classes: list[str],
-    split: str | None,
-    note: str | None,
-) -> dict:
-    """Write predictions.csv and the figures of a scored part, print the table, return the metrics.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Exists; its files of these names are replaced.
-    images : Images
-        What was scored, its labels in the order of ``classes``.
-    probabilities : numpy.ndarray, float32, shape (images, classes)
-    split : str or None
-        The protocol, one of splits.SPLITS; None for images that are no part of a split.
-    note : str or None
-        Stands in the figures and the table, such as that the data is simulated.
-    """
-    import scores
-
-    records = splits.record_names(images.names)
-    # Beats of one patient are alike, so where patients are kept apart whole records are resampled.
-    groups = records if split in ("records", "ds1-ds2") else None
-    true = images.labels
-    metrics = scores.score(true, probabilities, classes)
-    metrics["intervals"] = scores.intervals(true, probabilities, classes, groups)
-    metrics["split"] = split
-    metrics["simulated"] = note == command.SIMULATED_NOTICE
-    if split == "ds1-ds2":
-        # Record 202 is of the same patient as 201, which is in DS1.
-        rest = records != "202"
-        without = (true[rest], probabilities[rest], classes)
-        metrics["without_record_202"] = scores.score(*without) | {
-            "intervals": scores.intervals(*without, records[rest])
-        }
-    with command.whole_file(folder / "predictions.csv") as path:
-        scores.write_predictions(path, images.names, true, probabilities, classes)
-    scores.save_figure(scores.plot_confusion_matrix(metrics, note), folder / "confusion_matrix.png")
-    scores.save_figure(scores.plot_curves(true, probabilities, classes, note), folder / "curves.png")
-    scores.save_figure(scores.plot_per_class(metrics, metrics["intervals"], note), folder / "per_class.png")
-    print("\n" + scores.table(metrics, metrics["intervals"]))
-    if split == "ds1-ds2":
-        print("\nWithout record 202, whose patient is also in DS1 (record 201):")
-        print(scores.table(metrics["without_record_202"], metrics["without_record_202"]["intervals"]))
-    if note:
-        print(note)
-    return metrics
+    return used.subset(split_as(used, options).test)
 
 
 if __name__ == "__main__":

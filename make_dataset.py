@@ -16,16 +16,19 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.canvas import IMAGE_SIZE
+from ecgbeats.images.dataset import drawing_of
+from ecgbeats.images.drawings import DRAWINGS
+from ecgbeats.images.image_files import encode
+from ecgbeats.images.names import image_name
+from ecgbeats.images.preview import save_preview
+from ecgbeats.records.symbols import CLASSES, symbol_classes
+from ecgbeats.records.wfdb_files import find_lead, find_records, read_annotations, read_record
 
 import cv2
 import numpy as np
-
-import beats
-import image_folder
-
-PREVIEW_COLUMNS = 10
 
 
 def main(arguments: list[str]) -> None:
@@ -56,7 +59,7 @@ def make(source: Path, simulated: bool, options, pool: ProcessPoolExecutor) -> N
     with command.whole_folder(options.output) as folder:
         leads = draw_all(source, plan, folder, pool)
         counts = Counter(name for chosen in plan["beats"].values() for name in chosen["classes"])
-        classes = [name for name in beats.CLASSES[options.classes] if counts[name]]
+        classes = [name for name in CLASSES[options.classes] if counts[name]]
         plan_options = plan["options"]
         description = {
             "source": str(options.source),
@@ -64,7 +67,7 @@ def make(source: Path, simulated: bool, options, pool: ProcessPoolExecutor) -> N
             "scheme": options.classes,
             "classes": {name: counts[name] for name in classes},
             "images": counts.total(),
-            "image_size": [beats.IMAGE_SIZE, beats.IMAGE_SIZE],
+            "image_size": [IMAGE_SIZE, IMAGE_SIZE],
             "records": list(leads),
             "lead": {name: lead for name, (lead, _) in leads.items()},
             "sampling_rate": {name: rate for name, (_, rate) in leads.items()},
@@ -91,13 +94,13 @@ def read_options(arguments: list[str]):
     parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder to make")
     parser.add_argument(
         "--classes",
-        choices=list(beats.CLASSES),
+        choices=list(CLASSES),
         default="paper",
         help="paper: NOR PVC PAB RBB LBB APC VFW VEB; aami: N S V F Q (default paper)",
     )
     parser.add_argument(
         "--drawing",
-        choices=list(beats.DRAWINGS),
+        choices=list(DRAWINGS),
         default="paper",
         help="paper: the signal between the beat's neighbours, stretched to the image; strips: the beat and the "
         "five seconds around it, at fixed scales of time and amplitude; typical: the beat over the median of the "
@@ -127,11 +130,11 @@ def read_options(arguments: list[str]):
 def find_source(source: str) -> tuple[Path, bool]:
     """Return the folder of records that ``source`` means, made if need be, and whether it is simulated."""
     if source == "mitdb":
-        from download_records import download_mitdb
+        from ecgbeats.records.download import download_mitdb
 
         return download_mitdb(Path("records/mitdb")), False
     if source == "simulated":
-        from simulated_records import make_records
+        from ecgbeats.records.simulation import make_records
 
         folder = Path("records/simulated")
         if not folder.is_dir():
@@ -145,7 +148,7 @@ def find_source(source: str) -> tuple[Path, bool]:
     if not folder.is_dir():
         fault = "is a file, not a folder" if folder.exists() else "does not exist"
         raise InputError(f"{source} {fault}; give a folder of WFDB records, or mitdb, or simulated")
-    names = beats.find_records(folder)
+    names = find_records(folder)
     if not names:
         raise InputError(f"{source} holds no WFDB records (no .hea file); give the folder that holds them")
     # Ours stay simulated wherever the folder is moved to.
@@ -161,22 +164,20 @@ def plan_dataset(source: Path, options, pool: ProcessPoolExecutor) -> dict:
     dict
         ``beats``: for each record's name the chosen beats' ``index`` among the record's beats (int array), their
         ``samples`` (list of int) and ``classes`` (list of str); ``annotations``: for each record's name what
-        :func:`beats.read_annotations` returns; ``options``: what decides on the result.
+        :func:`read_annotations` returns; ``options``: what decides on the result.
     """
-    names = beats.find_records(source)
+    names = find_records(source)
     if options.records:
         missing = [name for name in options.records if name not in names]
         if missing:
             raise InputError(f"--records {' '.join(missing)}: not in {source}, which holds {shorten(names)}")
         names = sorted(set(options.records))
-    classes = beats.symbol_classes(options.classes)
+    classes = symbol_classes(options.classes)
     digest = hashlib.sha256()
-    annotations = dict(
-        zip(names, pool.map(beats.read_annotations, [source / name for name in names]), strict=True)
-    )
+    annotations = dict(zip(names, pool.map(read_annotations, [source / name for name in names]), strict=True))
     chosen = {}
     for name, (header, samples, symbols) in annotations.items():
-        beats.find_lead(header, options.lead)
+        find_lead(header, options.lead)
         digest.update(f"{name} {len(samples)}\n".encode())
         for suffix in (".hea", ".atr"):  # the header holds the signals' checksums
             digest.update((source / f"{name}{suffix}").read_bytes())
@@ -259,7 +260,7 @@ def read_dataset(folder: Path) -> dict | None:
 def check_same(existing: dict, plan: dict, folder: Path) -> None:
     """Raise InputError if the data set that exists was made with other options, naming them."""
     before, now = existing.get("options", {}), plan["options"]
-    before = before | {"drawing": beats.drawing_of(existing)}
+    before = before | {"drawing": drawing_of(existing)}
     different = [name for name in now if before.get(name) != now[name]]
     if different:
         words = []
@@ -338,11 +339,11 @@ def draw_record(
     path : pathlib.Path
         The record's path without a suffix.
     lead : str or None
-        See :func:`beats.find_lead`.
+        See :func:`find_lead`.
     drawing : str
-        One of beats.DRAWINGS.
+        One of DRAWINGS.
     annotations : tuple
-        What :func:`beats.read_annotations` returned.
+        What :func:`read_annotations` returned.
     index : numpy.ndarray of int, shape (images,)
         Which of the record's beats to draw.
     classes : list of str, length images
@@ -353,11 +354,11 @@ def draw_record(
     (str, float)
         The lead's name and the sampling rate in Hz.
     """
-    record = beats.read_record(path, lead, annotations)
-    draw = beats.DRAWINGS[drawing](record)
+    record = read_record(path, lead, annotations)
+    draw = DRAWINGS[drawing](record)
     for i, class_name in zip(index.tolist(), classes, strict=True):
-        name = beats.image_name(path.name, record.samples[i])
-        write_new(f"{folder}/{class_name}/{name}", image_folder.encode(draw(i)))
+        name = image_name(path.name, record.samples[i])
+        write_new(f"{folder}/{class_name}/{name}", encode(draw(i)))
     return record.lead, record.rate
 
 
@@ -369,63 +370,6 @@ def write_new(path: str, content: bytes) -> None:
             content = content[os.write(file, content) :]
     finally:
         os.close(file)
-
-
-def sample_evenly(samples: dict[str, list[int]], most: int) -> list[tuple[str, int]]:
-    """Return at most ``most`` beats, as (record, sample), drawn evenly over records and, within one, over its time.
-
-    ``samples`` are the beats of each record, rising.
-    """
-    groups = [
-        [(record, sample) for sample in samples[record]] for record in sorted(samples) if samples[record]
-    ]
-    # Where there are more records than places, take records from the first to the last.
-    groups = [groups[i * len(groups) // min(most, len(groups))] for i in range(min(most, len(groups)))]
-    shares = [0] * len(groups)
-    for turn in range(most):
-        for i, group in enumerate(groups):
-            if turn < len(group) and sum(shares) < most:
-                shares[i] += 1
-    return [
-        group[(2 * j + 1) * len(group) // (2 * share)]
-        for group, share in zip(groups, shares, strict=True)
-        for j in range(share)
-    ]
-
-
-def save_preview(folder: Path, chosen: dict, classes: list[str], simulated: bool) -> None:
-    """Write preview.png, a grid with one row of beats for each class, taken evenly over the records.
-
-    ``chosen`` are the beats of :func:`plan_dataset`, whose images are in ``folder``.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    cell, frame, left, top, dpi = beats.IMAGE_SIZE + 4, 170, 80, 50, 120  # pixels, gray level, dots an inch
-    grid = np.full((len(classes) * cell, PREVIEW_COLUMNS * cell), 255, np.uint8)
-    for row, name in enumerate(classes):
-        of_class = {
-            record: [s for s, c in zip(entry["samples"], entry["classes"], strict=True) if c == name]
-            for record, entry in chosen.items()
-        }
-        for column, beat in enumerate(sample_evenly(of_class, PREVIEW_COLUMNS)):
-            place = grid[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]
-            place[1:-1, 1:-1] = frame
-            place[2:-2, 2:-2] = cv2.imread(str(folder / name / beats.image_name(*beat)), cv2.IMREAD_GRAYSCALE)
-    height, width = grid.shape
-    figure = Figure(figsize=((left + width) / dpi, (top + height) / dpi), dpi=dpi)
-    FigureCanvasAgg(figure)
-    # One dot of the figure for each pixel, so that the lines stay as sharp as the network sees them.
-    axis = figure.add_axes(
-        (left / (left + width), 0, width / (left + width), height / (top + height)), frame_on=False
-    )
-    axis.imshow(grid, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
-    axis.set_xticks([])
-    axis.set_yticks([(row + 0.5) * cell for row in range(len(classes))], classes, fontsize=11)
-    axis.tick_params(length=0)
-    title = "Beats by class" + (f" ({command.SIMULATED_NOTICE})" if simulated else "")
-    figure.suptitle(title, fontsize=13, y=1 - top / 2 / (top + height), va="center")
-    figure.savefig(folder / "preview.png", pil_kwargs={"compress_level": 1})
 
 
 if __name__ == "__main__":

@@ -8,53 +8,39 @@ confusion_matrix.png and config.json. KERAS_BACKEND=jax trains on JAX's devices,
 """
 
 import argparse
-import contextlib
 import os
-import platform
-import signal
-import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.canvas import IMAGE_SIZE
+from ecgbeats.images.dataset import Data, read_description
+from ecgbeats.images.folder import Images, limit_images
+from ecgbeats.images.splits import PARTS, SPLITS, Split, split_as
+from ecgbeats.records.symbols import normal_classes
+from ecgbeats.runs.config import describe_run
+from ecgbeats.runs.devices import (
+    PRECISIONS,
+    choose_devices,
+    choose_precision,
+    choose_workers,
+    release_devices,
+)
+from ecgbeats.runs.feed import feed
+from ecgbeats.runs.folder import check_run, finish_run, is_finished, leave_at_signals, remove_partial_files
+from ecgbeats.runs.networks import load_model
+from ecgbeats.runs.prediction import predict
+from ecgbeats.runs.recipe import compile_model, make_schedule, set_momentum
+from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit
+from ecgbeats.scores.folds import check_fold_data, gather_folds, is_gathered
+from ecgbeats.scores.log_plot import plot_run
+from ecgbeats.scores.report import write_report
+from ecgbeats.scores.scoring import write_scores
 
 import numpy as np
 
-import folds
-import splits
-from beats import CLASSES, IMAGE_SIZE, drawing_of
-from folds import read_config
-from image_folder import Images, limit_images, read_description
-from model_keras import MODELS, MOMENTUM
-
-PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
-# What may differ when a run is resumed: where it happens and for how long, not what is computed.
-FREE_ON_RESUME = ("data", "output", "devices", "max_hours", "resume")
-# What runs did before there were these options.
-EARLIER = {"shift": 0, "balance": 0.0, "keep": "best"}
-# Where one of these is, a folder holds a run, or evaluate_keras.py's results, or a cross-validation.
-RUN_FILES = ("config.json", "log.csv", "best.keras", "metrics.json", "fold-0")
-# The share of all steps in which the learning rate rises to its full value.
-WARM_UP = 0.1
-
-
-@dataclass
-class Data:
-    """The images of a run, checked, with what is known of them.
-
-    ``description`` is dataset.json's content, or {}; ``checksum`` a SHA-256 over all images used.
-    """
-
-    images: Images
-    description: dict
-    checksum: str
-
-    @property
-    def note(self) -> str | None:
-        """What must stand beside every result on this data, if anything."""
-        return command.SIMULATED_NOTICE if self.description.get("simulated") else None
+from model_keras import MODELS, build_model
 
 
 def main(arguments: list[str]) -> None:
@@ -62,39 +48,47 @@ def main(arguments: list[str]) -> None:
     started = float(os.environ.get("RUN_STARTED") or time.time())  # run.sh counts its own preparations in
     options = read_options(arguments)
     command.check_output(options.output)
-    runs = [(options.output, options)]
-    if options.folds and options.fold is None:
-        is_finished(options.output, options)  # refuses a folder that holds a single run
-        runs = [
-            (options.output / f"fold-{i}", argparse.Namespace(**vars(options) | {"fold": i}))
-            for i in range(options.folds)
-        ]
-    folders = [folder for folder, _ in runs]
-    to_do = [run for run in runs if not is_finished(*run)]
-    done = [folder for folder in folders if folder not in dict(to_do)]
-    if not to_do and (len(runs) == 1 or folds.is_gathered(options.output, folders)):
-        print(f"{options.output} holds this run, finished; nothing to do.")
-        return
-    if not to_do:  # folds that were trained one by one, maybe on machines whose images are not here
-        folds.check_fold_data(folders)
-        folds.gather_folds(options.output, folders)
+    runs = plan_runs(options)
+    to_do = {folder: run for folder, run in runs.items() if not is_finished(folder, run)}
+    if not to_do:
+        end_without_training(options, list(runs))
         return
     data = load_data(options)
     if len(runs) > 1:
-        folds.check_fold_data(folders, data.checksum)
-    if done:
-        print(f"Trained before: {', '.join(folder.name for folder in done)}", flush=True)
+        check_fold_data(list(runs), data.checksum)
+    if done := [folder.name for folder in runs if folder not in to_do]:
+        print(f"Trained before: {', '.join(done)}", flush=True)
     deadline = started + options.max_hours * 3600 if options.max_hours else None
-    for folder, run_options in to_do:
+    for folder, run in to_do.items():
         if len(runs) > 1:
-            print(f"\nFold {run_options.fold} of {options.folds}, in {folder}", flush=True)
-        parts = splits.split_as(data.images, vars(run_options))
-        metrics = train(data, parts, run_options, folder, deadline)
+            print(f"\nFold {run.fold} of {options.folds}, in {folder}", flush=True)
+        parts = split_as(data.images, vars(run))
+        metrics = train(data, parts, run, folder, deadline)
         if metrics["stopped_early"] and len(runs) > 1:
             print("no time left for all folds; go on with --resume")
             return
     if len(runs) > 1:
-        folds.gather_folds(options.output, folders)
+        gather_folds(options.output, list(runs))
+
+
+def plan_runs(options: argparse.Namespace) -> dict[Path, argparse.Namespace]:
+    """Return the run folders to fill and the options of each: one, or without --fold one for each fold."""
+    if not options.folds or options.fold is not None:
+        return {options.output: options}
+    is_finished(options.output, options)  # refuses a folder that holds a single run
+    return {
+        options.output / f"fold-{i}": argparse.Namespace(**vars(options) | {"fold": i})
+        for i in range(options.folds)
+    }
+
+
+def end_without_training(options: argparse.Namespace, folders: list[Path]) -> None:
+    """Sum up folds that were trained one by one, maybe on machines whose images are not here, if need be."""
+    if len(folders) == 1 or is_gathered(options.output, folders):
+        print(f"{options.output} holds this run, finished; nothing to do.")
+        return
+    check_fold_data(folders)
+    gather_folds(options.output, folders)
 
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
@@ -149,7 +143,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     )
     add(
         "--split",
-        choices=splits.SPLITS,
+        choices=SPLITS,
         default="beats",
         help="beats: 80/10/10 as the paper; records: patients kept apart; ds1-ds2: the field's list (default beats)",
     )
@@ -216,35 +210,6 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-def used_options(options: argparse.Namespace) -> dict:
-    """Return the options as config.json keeps them."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
-
-
-def is_finished(folder: Path, options: argparse.Namespace) -> bool:
-    """Return whether ``folder`` holds the finished run of these options.
-
-    Raises InputError if it holds a run that may not be gone on with.
-    """
-    config = read_config(folder)
-    if not options.resume and any((folder / name).exists() for name in RUN_FILES):
-        raise InputError(f"--output {folder} holds a run; choose another folder, or go on with --resume")
-    if config is None:
-        return False
-    before, now = EARLIER | config["options"], used_options(options)
-    different = [name for name in now if name not in FREE_ON_RESUME and before.get(name) != now[name]]
-    if different:
-        words = ", ".join(
-            f"--{name.replace('_', '-')} (then {before.get(name)}, now {now[name]})" for name in different
-        )
-        one_of_many = options.fold is not None and folder.name == f"fold-{options.fold}"
-        raise InputError(
-            f"--resume: the run in {folder} had other options: {words}; give the same, or choose another --output"
-            + (", or remove that folder to train the fold again" if one_of_many else "")
-        )
-    return bool(config.get("finished"))
-
-
 def load_data(options: argparse.Namespace) -> Data:
     """Find, limit and check the images, and keep them in memory while they fit."""
     started = time.time()
@@ -255,7 +220,7 @@ def load_data(options: argparse.Namespace) -> Data:
     if options.augment and options.augment_classes == "arrhythmias" and not normal_classes(images.classes):
         raise InputError("--augment-classes arrhythmias: --data has no class NOR or N; use all")
     # A split that cannot be made is told before all images are read.
-    splits.split_as(images, vars(options))
+    split_as(images, vars(options))
     checksum = images.check()
     data = Data(images, description, checksum)
     print(
@@ -267,46 +232,8 @@ def load_data(options: argparse.Namespace) -> Data:
     return data
 
 
-def normal_classes(classes: list[str]) -> list[str]:
-    """Return the class of normal beats, which the paper does not augment: NOR or AAMI's N, if it is there."""
-    return [name for name in classes if name in (next(iter(scheme)) for scheme in CLASSES.values())]
-
-
-@contextlib.contextmanager
-def leave_at_signals(folder: Path):
-    """While this lasts, SIGTERM and Ctrl-C end the process on the spot, without unwinding.
-
-    command.run lets them raise an exception, wherever the main thread is. Inside a callback of TensorFlow or
-    JAX that is printed and forgotten, or crashes. And there is nothing to unwind for: each file in the run
-    folder is whole at every moment, but for the one that is being written.
-    """
-
-    def leave(number, _frame):
-        remove_partial_files(folder)
-        os._exit(128 + number)
-
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    if not callable(before[signal.SIGTERM]):  # not started by command.run: a notebook keeps its Ctrl-C
-        yield
-        return
-    for number in before:
-        if callable(before[number]):  # a background job ignores SIGINT, and goes on to do so
-            signal.signal(number, leave)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def remove_partial_files(folder: Path) -> None:
-    """Remove what command.whole_file left of a file when its writing was cut off."""
-    for partial in folder.glob(".*.partial-*"):
-        partial.unlink(missing_ok=True)
-
-
 def train(
-    data: Data, parts: splits.Split, options: argparse.Namespace, folder: Path, deadline: float | None = None
+    data: Data, parts: Split, options: argparse.Namespace, folder: Path, deadline: float | None = None
 ) -> dict:
     """Train, score and plot one run.
 
@@ -333,97 +260,75 @@ def train(
 
 def _train(data, parts, options, folder, deadline) -> dict:
     """Do the work of :func:`train`."""
-    run_started = time.time()
-    config = read_config(folder)
-    if config is not None and config.get("data_sha256") != data.checksum:
-        raise InputError(
-            f"--resume: --data {options.data} is not what the run in {folder} was trained on (another checksum); "
-            "give the same images, or choose another --output"
-        )
+    started = time.time()
+    config = check_run(folder, data, options)
     with command.quiet_import():
-        import keras  # noqa: F401
+        from ecgbeats.runs.recorder import Recorder
 
-        import run_folder
-        from DataGenerator import DataGenerator
+        import keras  # noqa: F401
 
         devices, scope = choose_devices(options.devices)
     precision = choose_precision(options.precision, devices)
-    images = data.images
     command.make_folder(folder)
     remove_partial_files(folder)
     command.write_json(folder / "config.json", describe_run(data, parts, options, devices, precision, config))
-    describe_split(images, parts)
+    describe_split(data.images, parts)
 
-    training = training_batches(images.subset(parts.training), options, devices)
-    validation = DataGenerator(
-        images.subset(parts.validation), options.batch_size, shuffle=False, devices=len(devices)
-    )
+    training, validation = make_batches(data.images, parts, options, devices)
     with scope():
-        model, schedule = build(options, precision, len(images.classes), len(training))
+        model, schedule = build(options, precision, len(data.images.classes), len(training))
     print(
         f"{options.model}: {model.count_params():,d} parameters, {precision}, on {', '.join(devices)}",
         flush=True,
     )
-    recorder = run_folder.Recorder(
+    recorder = Recorder(
         folder,
-        images.classes,
+        data.images.classes,
         training,
         schedule,
         options.epochs,
-        # The report hides places of a beat of each class, one after another (report.py).
-        {"validation": len(parts.validation), "test": len(parts.test) + 128 * len(images.classes)},
-        deadline,
-        data.note,
-        options.keep,
+        # The report hides places of a beat of each class, one after another.
+        TimeLimit(
+            deadline,
+            validated=len(parts.validation),
+            tested=len(parts.test) + 128 * len(data.images.classes),
+            batch_size=options.batch_size,
+        ),
+        draw=lambda: plot_run(folder, data.note),
+        keep=options.keep,
     )
     with scope():
         first = recorder.restore(model)
-    if first:
-        print(f"going on after epoch {first}", flush=True)
-    stopped = False
-    try:
-        if first < options.epochs:
-            training.set_epoch(first)
-            model.fit(
-                feed(training),
-                validation_data=feed(validation),
-                epochs=options.epochs,
-                initial_epoch=first,
-                shuffle=False,  # the generator shuffles, by its own seed
-                verbose=0,
-                callbacks=[recorder],
-            )
-    except run_folder.TimeIsUp:
-        stopped = True
-        print(f"stopping before --max-hours {options.max_hours:g}: {len(recorder.rows)} whole epochs done")
-        if not recorder.rows:
-            from model_keras import save_model
-
-            print("no epoch has ended; scoring the network as it is")
-            # On JAX, Keras attaches the trained state only to the network that a callback is asked for.
-            save_model(recorder.model, folder / "best.keras", images.classes)
+    stopped = fit(model, training, validation, recorder, first, options)
     rows = recorder.rows
-    kept = rows[-1:] if options.keep == "last" else sorted(rows, key=lambda row: row["val_loss"])[:1]
     del model, recorder
     release_devices()
 
     metrics = score_run(data, parts.test, options, folder)
+    kept = rows[-1:] if options.keep == "last" else sorted(rows, key=lambda row: row["val_loss"])[:1]
     metrics.update(
         model=options.model,
         epochs=len(rows),
         best_epoch=kept[0]["epoch"] if kept else None,
         stopped_early=stopped,
-        seconds=round(sum(row["seconds"] for row in rows[:first]) + time.time() - run_started, 1),
+        seconds=round(sum(row["seconds"] for row in rows[:first]) + time.time() - started, 1),
     )
     command.write_json(folder / "metrics.json", metrics)
-    import report
-
-    report.write_report(folder, options.data)
+    write_report(folder, options.data)
     if not stopped:
-        config = read_config(folder)
-        command.write_json(folder / "config.json", config | {"finished": True})
-        (folder / run_folder.STATE_FILE).unlink(missing_ok=True)
+        finish_run(folder)
     return metrics
+
+
+def make_batches(images: Images, parts: Split, options: argparse.Namespace, devices: list[str]):
+    """Return the DataGenerators of the images that train and of those that validate."""
+    from DataGenerator import DataGenerator
+
+    training = training_batches(images.subset(parts.training), options, devices)
+    validation = DataGenerator(
+        images.subset(parts.validation), options.batch_size, shuffle=False, devices=len(devices)
+    )
+    return training, validation
 
 
 def training_batches(images: Images, options: argparse.Namespace, devices: list[str]):
@@ -446,237 +351,50 @@ def training_batches(images: Images, options: argparse.Namespace, devices: list[
     )
 
 
-def feed(batches):
-    """Return what Keras' fit should read a DataGenerator's batches from.
-
-    On TensorFlow that is a tf.data.Dataset, filled ahead by as many threads as the DataGenerator has workers, in its
-    order, of the epoch that is set when reading begins (``set_epoch``; Keras does not count it up). Given the
-    DataGenerator itself, Keras 3.15 loses a tenth of a second at the end of each epoch, and under a strategy for several
-    devices it reads one queue twice: an epoch then begins with the rest of the one before. On JAX one reader takes the
-    DataGenerator's own order.
-    """
-    import keras
-
-    if keras.backend.backend() != "tensorflow":
-        return batches
-    import tensorflow as tf
-
-    first = batches[0]
-
-    def batch(i):
-        arrays = tf.numpy_function(batches.__getitem__, [i], [array.dtype for array in first])
-        for array, like in zip(arrays, first, strict=True):
-            array.set_shape((None, *like.shape[1:]))
-        return tuple(arrays)
-
-    options = tf.data.Options()
-    options.autotune.enabled = False  # its thread would hold up the end of an epoch
-    dataset = tf.data.Dataset.range(len(batches))
-    dataset = dataset.map(batch, num_parallel_calls=batches.workers, deterministic=True)
-    return dataset.prefetch(batches.max_queue_size).with_options(options)
-
-
 def build(options: argparse.Namespace, precision: str, classes: int, steps: int):
     """Return the compiled network and its learning rate schedule; ``steps`` is the batches of an epoch."""
     import keras
 
-    from model_keras import build_model
-
     keras.config.set_dtype_policy(precision)
-    recipe = MODELS[options.model]
     model = build_model(options.model, classes, seed=options.seed)
-    total = steps * options.epochs
-    # Validation uses moving averages, which in a run of few steps would still be those of the beginning.
-    momentum = min(MOMENTUM, max(0.5, 1 - 20 / total))
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = momentum
-    warm_up = max(1, round(WARM_UP * total))
-    # The rate ends near zero: at a constant one the validation loss jumps from epoch to epoch.
-    schedule = keras.optimizers.schedules.CosineDecay(
-        initial_learning_rate=options.learning_rate / 100,
-        warmup_target=options.learning_rate,
-        warmup_steps=warm_up,
-        decay_steps=max(1, total - warm_up),
-    )
-    if recipe.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=recipe.weight_decay)
-    else:
-        optimizer = keras.optimizers.Adam(schedule)
-    model.compile(
-        optimizer,
-        # Summed over the batch and divided by its size, images of weight 0 included.
-        loss=keras.losses.SparseCategoricalCrossentropy(),
-        # Means over the real images alone, whatever a batch was filled up with.
-        weighted_metrics=[
-            keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy"),
-            keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-        ],
-        # JAX compiles always. For TensorFlow, XLA does not help on a CPU, and on a rented GPU it fails
-        # where CUDA's libdevice is not found.
-        jit_compile="auto" if keras.backend.backend() == "jax" else False,
-    )
+    recipe, total = MODELS[options.model], steps * options.epochs
+    set_momentum(model, total)
+    schedule = make_schedule(options.learning_rate, total)
+    compile_model(model, schedule, recipe.optimizer, recipe.weight_decay)
     return model, schedule
 
 
-def choose_devices(wanted: int | None):
-    """Return the names of the devices to train on, and a function that gives their strategy's scope.
-
-    All GPUs, or one CPU, unless ``wanted`` says how many; CPU devices are then logical ones.
-    """
-    import keras
-
-    if keras.backend.backend() == "jax":
-        import jax
-
-        if wanted and wanted > 1:
-            with contextlib.suppress(RuntimeError):  # JAX is already running: then it has the devices it has
-                jax.config.update("jax_num_cpu_devices", wanted)
-        devices = jax.devices()
-        gpus = [device for device in devices if device.platform == "gpu"]
-        chosen = _first_devices(gpus or devices[: wanted or 1], wanted, bool(gpus))
-        if len(chosen) > 1:
-            keras.distribution.set_distribution(
-                keras.distribution.DataParallel(devices=[f"{d.platform}:{d.id}" for d in chosen])
-            )
-        return [f"{d.device_kind} {d.platform}:{d.id}" for d in chosen], contextlib.nullcontext
-    if keras.backend.backend() != "tensorflow":
-        raise InputError(f"KERAS_BACKEND={keras.backend.backend()} is not supported; use tensorflow or jax")
-    import tensorflow as tf
-
-    tf.get_logger().setLevel("ERROR")  # it warns that each fold's network is compiled anew
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        for gpu in gpus:
-            with contextlib.suppress(RuntimeError):  # already in use
-                tf.config.experimental.set_memory_growth(gpu, True)
-        names = [
-            f"{tf.config.experimental.get_device_details(g).get('device_name', 'GPU')} GPU:{i}"
-            for i, g in enumerate(gpus)
-        ]
-        chosen = _first_devices(names, wanted, True)
-        addresses = [f"GPU:{i}" for i in range(len(chosen))]
-    else:
-        if wanted and wanted > 1:
-            cpu = tf.config.list_physical_devices("CPU")[0]
-            with contextlib.suppress(RuntimeError):  # already in use: then it has the devices it has
-                tf.config.set_logical_device_configuration(
-                    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(wanted)]
-                )
-        addresses = [f"CPU:{i}" for i in range(len(tf.config.list_logical_devices("CPU")))]
-        chosen = addresses = _first_devices(addresses[: wanted or 1], wanted, False)
-    if len(addresses) == 1:
-        return chosen, contextlib.nullcontext
-    return chosen, tf.distribute.MirroredStrategy(addresses).scope
-
-
-def _first_devices(available: list, wanted: int | None, gpu: bool) -> list:
-    """Return the first ``wanted`` devices (None is all). Raises InputError if there are fewer."""
-    if wanted and wanted > len(available):
-        kind = "GPU(s)" if gpu else "CPU device(s)"
-        raise InputError(
-            f"--devices {wanted}: this machine has {len(available)} {kind}; give at most that many"
+def fit(model, training, validation, recorder, first: int, options: argparse.Namespace) -> bool:
+    """Train from epoch ``first`` on (from 0); return whether the time limit ended it early."""
+    if first:
+        print(f"going on after epoch {first}", flush=True)
+    if first == options.epochs:
+        return False
+    training.set_epoch(first)
+    try:
+        model.fit(
+            feed(training),
+            validation_data=feed(validation),
+            epochs=options.epochs,
+            initial_epoch=first,
+            shuffle=False,  # the generator shuffles, by its own seed
+            verbose=0,
+            callbacks=[recorder],
         )
-    return available[:wanted]
+    except TimeIsUp:
+        print(f"stopping before --max-hours {options.max_hours:g}: {len(recorder.rows)} whole epochs done")
+        if not recorder.rows:
+            print("no epoch has ended; scoring the network as it is")
+            recorder.save_network()
+        return True
+    return False
 
 
-def release_devices() -> None:
-    """Let go of the training's memory and devices, for scoring on one device."""
-    import keras
-
-    keras.config.set_dtype_policy("float32")
-    if keras.backend.backend() == "jax":
-        keras.distribution.set_distribution(None)
-    keras.backend.clear_session()
-
-
-def choose_workers(images: Images, devices: list[str]) -> int:
-    """Return how many threads make the training batches."""
-    if images.in_memory and not is_gpu(devices):
-        return 2  # they are ahead of any CPU's training, and no more than the DataGenerator needs
-    return max(2, min(8, command.available_cores()))
-
-
-def is_gpu(devices: list[str]) -> bool:
-    """Return whether the names that choose_devices gave are of GPUs."""
-    return any("gpu" in name.lower() for name in devices)
-
-
-def choose_precision(wanted: str, devices: list[str]) -> str:
-    """Return the dtype policy: ``wanted``, or for ``auto`` the fastest that the devices are made for.
-
-    bfloat16 needs NVIDIA's compute capability 8.0 (Ampere), fast float16 7.0 (Volta).
-    """
-    if wanted != "auto":
-        return wanted
-    if not is_gpu(devices):
-        return "float32"
-    import keras
-
-    if keras.backend.backend() == "jax":
-        import jax
-
-        capability = min(float(getattr(d, "compute_capability", 0) or 0) for d in jax.devices("gpu"))
-    else:
-        import tensorflow as tf
-
-        details = [
-            tf.config.experimental.get_device_details(g) for g in tf.config.list_physical_devices("GPU")
-        ]
-        capability = min(float("{}.{}".format(*d.get("compute_capability", (0, 0)))) for d in details)
-    return "mixed_bfloat16" if capability >= 8 else "mixed_float16" if capability >= 7 else "float32"
-
-
-def describe_run(
-    data: Data,
-    parts: splits.Split,
-    options: argparse.Namespace,
-    devices: list[str],
-    precision: str,
-    before: dict | None,
-) -> dict:
-    """Return config.json's content: all that is needed to run this again."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    import keras
-
-    versions = {"project": command.VERSION, "python": platform.python_version()}
-    for package in ("tensorflow", "jax", "keras", "numpy", "opencv-python-headless", "scikit-learn"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = None
-    names = data.images.names
-    records = {}
-    for part, key in zip(splits.PARTS, ("train", "validation", "test"), strict=True):
-        found = splits.record_names([names[i] for i in getattr(parts, part)])
-        records[f"{key}_records"] = None if found is None else sorted(set(found.tolist()))
-    return {
-        "options": used_options(options),
-        "finished": False,
-        "command": " ".join(["python", *sys.argv]),
-        "backend": keras.backend.backend(),
-        "devices": devices,
-        "precision": precision,
-        # Losses depend on the number of threads in their last digits, and so in the end does the network.
-        "machine": f"{platform.machine()}, {command.available_cores()} cores, {platform.system()}",
-        "versions": versions,
-        "started": (before or {}).get("started", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())),
-        "resumed": (before or {}).get("resumed", 0) + (before is not None),
-        "data_sha256": data.checksum,
-        "simulated": bool(data.description.get("simulated")),
-        "drawing": drawing_of(data.description),
-        "classes": data.images.classes,
-        "images": {part: len(getattr(parts, part)) for part in splits.PARTS},
-        **records,
-    }
-
-
-def describe_split(images: Images, parts: splits.Split) -> None:
+def describe_split(images: Images, parts: Split) -> None:
     """Print the sizes of the parts, and which classes one of them lacks."""
-    sizes = ", ".join(f"{part} {len(getattr(parts, part)):,d}" for part in splits.PARTS)
+    sizes = ", ".join(f"{part} {len(getattr(parts, part)):,d}" for part in PARTS)
     print(f"Images: {sizes}")
-    for part in splits.PARTS:
+    for part in PARTS:
         present = np.unique(images.labels[getattr(parts, part)])
         absent = [name for i, name in enumerate(images.classes) if i not in present]
         if absent:
@@ -685,13 +403,12 @@ def describe_split(images: Images, parts: splits.Split) -> None:
 
 def score_run(data: Data, test: np.ndarray, options: argparse.Namespace, folder: Path) -> dict:
     """Score best.keras on the test part; write predictions and figures, print the table."""
-    from evaluate_keras import predict, write_scores
-    from model_keras import load_model
+    from DataGenerator import DataGenerator
 
     model, classes = load_model(folder / "best.keras")
     images = data.images.subset(test)
     started = time.time()
-    probabilities = predict(model, images, options.batch_size)
+    probabilities = predict(model, DataGenerator(images, options.batch_size, shuffle=False, devices=1))
     print(f"Scored {len(images):,d} test images in {time.time() - started:.1f} s")
     return write_scores(folder, images, probabilities, classes, options.split, data.note)
 

@@ -40,14 +40,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.canvas import IMAGE_SIZE
+from ecgbeats.images.folder import Images, free_memory
 
 import cv2
 import numpy as np
-
-from beats import IMAGE_SIZE
-from image_folder import Images, free_memory
 
 BATCH = 128
 # As in DataGenerator.py, which would bring TensorFlow into every peer's process.
@@ -261,9 +260,7 @@ def checked(folder, feed: bool):
             return lambda: read_in_turn(batches)
         import tensorflow as tf
 
-        import train_keras
-
-        dataset = train_keras.feed(batches)
+        dataset = feed(batches)
 
         @tf.function  # as in fit, which leaves Python's lock to the thread that fills the dataset
         def count_images():

@@ -22,13 +22,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.folder import Images
+from ecgbeats.runs.devices import choose_devices, choose_precision
+from ecgbeats.runs.feed import feed
 
 import numpy as np
 
 from benchmarks import step
-from image_folder import Images
 from model_keras import MODELS
 
 # The largest difference of a batch's loss that counts as equal.
@@ -226,7 +228,7 @@ def measure_losses(
 
         from DataGenerator import DataGenerator
 
-        names, scope = train_keras.choose_devices(options.devices)
+        names, scope = choose_devices(options.devices)
     images = Images(options.data)
     needed = min(steps * batch_size, len(images) // batch_size * batch_size)
     if not needed:
@@ -263,7 +265,7 @@ def measure_losses(
         network.set_weights(original.get_weights())
     losses = Losses()
     epochs = -(-steps // len(batches))
-    network.fit(train_keras.feed(batches), epochs=epochs, shuffle=False, verbose=0, callbacks=[losses])
+    network.fit(feed(batches), epochs=epochs, shuffle=False, verbose=0, callbacks=[losses])
     return {"losses": losses.values[:steps]}
 
 
@@ -335,8 +337,8 @@ def measure_rate(model: str, devices: int, batch_size: int, seconds: float) -> d
 
         import train_keras
 
-        names, scope = train_keras.choose_devices(devices)
-    precision = train_keras.choose_precision("auto", names)
+        names, scope = choose_devices(devices)
+    precision = choose_precision("auto", names)
     with scope():
         network, _ = train_keras.build(step.recipe(model), precision, step.CLASSES, 1000)
     batch = (*step.constant_batch(batch_size), np.ones(batch_size, np.float32))

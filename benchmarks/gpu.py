@@ -30,13 +30,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.folder import Images
+from ecgbeats.images.splits import PARTS, split_as
+from ecgbeats.runs.devices import choose_devices
+from ecgbeats.runs.networks import multiply_adds
 
 import numpy as np
 
 from benchmarks import step
-from image_folder import Images
 from model_keras import MODELS
 
 # Mean accuracy of Jun et al. 2018 (arXiv:1804.06812), over beats.
@@ -252,13 +255,12 @@ def measure_rates(
     with command.quiet_import():
         import jax
     import train_keras
-    from model_keras import multiply_adds
 
     arguments = ["--data", data, "--output", "none", "--model", name, "--devices", "1"]
     arguments += ["--batch-size", str(batch_size), "--seed", str(seed)]
     arguments += ["--limit", str(limit)] if limit else []
     options = train_keras.read_options(arguments)
-    names, _ = train_keras.choose_devices(1)
+    names, _ = choose_devices(1)
     images = train_keras.load_data(options).images
     if len(images) < batch_size:
         raise InputError(f"--data {data} has {len(images)} images: no batch of {batch_size}")
@@ -369,7 +371,6 @@ def measure_run(
         None where it was not), ``epochs`` done, ``highest`` share of validation beats right, ``run_minutes``
         without scoring, ``test_accuracy``, the numbers of ``images``, and ``stopped_early``.
     """
-    import splits
     import train_keras
 
     arguments = ["--data", data, "--output", folder, "--model", name, "--devices", "1"]
@@ -377,7 +378,7 @@ def measure_run(
     arguments += ["--epochs", str(epochs)] + (["--limit", str(limit)] if limit else [])
     options = train_keras.read_options(arguments)
     loaded = train_keras.load_data(options)
-    parts = splits.split_as(loaded.images, vars(options))
+    parts = split_as(loaded.images, vars(options))
     metrics = train_keras.train(loaded, parts, options, Path(folder), time.time() + 60 * minutes)
     with open(Path(folder, "log.csv"), newline="") as file:
         rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
@@ -391,7 +392,7 @@ def measure_run(
         "highest": max((row["val_accuracy"] for row in rows), default=None),
         "run_minutes": sum(row["seconds"] for row in rows) / 60,
         "test_accuracy": metrics["accuracy"],
-        "images": {part: len(getattr(parts, part)) for part in splits.PARTS},
+        "images": {part: len(getattr(parts, part)) for part in PARTS},
         "stopped_early": metrics["stopped_early"],
     }
 

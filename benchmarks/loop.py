@@ -24,14 +24,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.canvas import IMAGE_SIZE
+from ecgbeats.images.folder import Images, free_memory
+from ecgbeats.runs.devices import choose_devices, choose_precision
+from ecgbeats.runs.feed import feed
 
 import numpy as np
 
 import train_keras
-from beats import IMAGE_SIZE
-from image_folder import Images, free_memory
 from model_keras import MODELS
 
 # One step of the paper's network on its 128 images takes two cores some ten seconds. Smaller batches take longer for an
@@ -159,7 +161,7 @@ def measure(options, name: str) -> dict:
         constant = tf.data.Dataset.from_tensors(through[0][0]).repeat(steps)
         unhindered = tf.data.Options()
         unhindered.autotune.enabled = False  # as in train_keras.feed
-        return [constant.with_options(unhindered), *map(train_keras.feed, through)], ahead
+        return [constant.with_options(unhindered), *map(feed, through)], ahead
 
     for feed in feeds(1)[0]:  # each has its own traced function
         fit_epochs(model, feed)
@@ -183,12 +185,12 @@ def prepare(name: str, batch_size: int | None, classes: int):
     with command.quiet_import():
         import keras  # noqa: F401
 
-        devices, _ = train_keras.choose_devices(1)
+        devices, _ = choose_devices(1)
     arguments = ["--data", ".", "--output", ".", "--model", name]
     if batch_size:
         arguments += ["--batch-size", str(batch_size)]
     run = train_keras.read_options(arguments)
-    precision = train_keras.choose_precision(run.precision, devices)
+    precision = choose_precision(run.precision, devices)
     model, _ = train_keras.build(run, precision, classes, steps=1000)  # an epoch, for the learning rate
     return model, run, devices
 
@@ -259,8 +261,8 @@ def watch_memory(data: Path, steps: int) -> tuple[int, list[int], int]:
         images.gather(np.arange(first, min(first + 1024, len(images))))
     model, run, devices = prepare("fast", None, len(images.classes))
     run.augment = True
-    training = train_keras.feed(make_batches(images, steps, run, devices))
-    validation = train_keras.feed(make_batches(images, VALIDATION_STEPS, run, devices))
+    training = feed(make_batches(images, steps, run, devices))
+    validation = feed(make_batches(images, VALIDATION_STEPS, run, devices))
     resident = []
     fit_epochs(model, training, 0, EPOCHS, validation, lambda: resident.append(memory_of_this("VmRSS")))
     return len(images) * IMAGE_SIZE**2, resident, memory_of_this("VmHWM")

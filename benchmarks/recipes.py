@@ -16,13 +16,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
+from ecgbeats import command
+from ecgbeats.images.splits import Split, split_images
+from ecgbeats.runs.folder import is_finished
+from ecgbeats.runs.networks import load_model
+from ecgbeats.runs.recipe import MOMENTUM
+from ecgbeats.scores.metrics import score
+from ecgbeats.scores.predictions import read_predictions
+from ecgbeats.scores.scoring import write_scores
 
 import numpy as np
 
 import model_keras
-import scores
-import splits
 import train_keras
 
 # Test parts of these seeds stay unseen.
@@ -69,11 +74,7 @@ def main(arguments: list[str]) -> None:
     options = read_options(arguments)
     command.check_output(options.output)
     runs = {name: run_options(options, name) for name in options.only}
-    to_do = {
-        name: run
-        for name, run in runs.items()
-        if name != "views" and not train_keras.is_finished(run.output, run)
-    }
+    to_do = {name: run for name, run in runs.items() if name != "views" and not is_finished(run.output, run)}
     data = parts = None
     if to_do or "views" in runs:
         data = train_keras.load_data(next(iter(runs.values())))
@@ -145,7 +146,7 @@ def fast_like(x, pooling=True, flatten=False, early=False, wide=False, dropout=0
 
     def convolution(x, filters, size=3, strides=1):
         x = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False)(x)
-        x = layers.BatchNormalization(momentum=model_keras.MOMENTUM)(x)
+        x = layers.BatchNormalization(momentum=MOMENTUM)(x)
         return layers.Activation("relu")(x)
 
     first, *stages = (
@@ -161,7 +162,7 @@ def fast_like(x, pooling=True, flatten=False, early=False, wide=False, dropout=0
     return layers.Dropout(dropout)(x)
 
 
-def choose_parts(images, count: int) -> splits.Split:
+def choose_parts(images, count: int) -> Split:
     """Return ``count`` images that train, CHOOSING that choose the epoch, and as test part all others.
 
     None of them is in the test part of one of SEEDS.
@@ -170,7 +171,7 @@ def choose_parts(images, count: int) -> splits.Split:
 
     unseen = np.zeros(len(images), bool)
     for seed in SEEDS:
-        unseen[splits.split_images(images.names, images.labels, images.classes, "beats", seed).test] = True
+        unseen[split_images(images.names, images.labels, images.classes, "beats", seed).test] = True
     rest = np.flatnonzero(~unseen)
     if count + CHOOSING + len(images.classes) > len(rest):
         raise command.InputError(
@@ -180,10 +181,10 @@ def choose_parts(images, count: int) -> splits.Split:
     labels = images.labels
     training, rest = train_test_split(rest, train_size=count, stratify=labels[rest], random_state=0)
     choosing, scoring = train_test_split(rest, train_size=CHOOSING, stratify=labels[rest], random_state=1)
-    return splits.Split(*(np.sort(part) for part in (training, choosing, scoring)))
+    return Split(*(np.sort(part) for part in (training, choosing, scoring)))
 
 
-def train_one(changes: dict, data, parts: splits.Split, run: argparse.Namespace) -> None:
+def train_one(changes: dict, data, parts: Split, run: argparse.Namespace) -> None:
     """Train one try, with its own build()."""
     plain = train_keras.build
     train_keras.build = functools.partial(build, plain, changes)
@@ -242,17 +243,16 @@ def smoothed_cross_entropy(true, predicted, share):
     return (1 - share) * of_class + share * ops.mean(logarithms, axis=-1)
 
 
-def score_views(options: argparse.Namespace, run: argparse.Namespace, data, parts: splits.Split) -> None:
+def score_views(options: argparse.Namespace, run: argparse.Namespace, data, parts: Split) -> None:
     """Score the network of `base` by the mean of its probabilities over nine views of each image."""
     from DataGenerator import shift
-    from evaluate_keras import write_scores
 
     base = options.output / "base" / "best.keras"
     if (run.output / "metrics.json").exists():
         return
     if not base.exists():
         raise command.InputError(f"{base} is missing, and `views` scores that network; run the try base, too")
-    model, classes = model_keras.load_model(base)
+    model, classes = load_model(base)
     images = data.images.subset(parts.test)
     probabilities = np.zeros((len(images), len(classes)), np.float32)
     for start in range(0, len(images), 512):
@@ -270,8 +270,8 @@ def sum_up(folder: Path) -> dict:
     """Return a try's accuracy, macro sensitivity and cross entropy over the beats that score."""
     if not (folder / "predictions.csv").exists():
         return {}
-    true, probabilities, classes = scores.read_predictions(folder / "predictions.csv")[1:]
-    scored = scores.score(true, probabilities, classes)
+    true, probabilities, classes = read_predictions(folder / "predictions.csv")[1:]
+    scored = score(true, probabilities, classes)
     chosen = np.clip(probabilities[np.arange(len(true)), true], 1e-7, 1)
     return {
         "accuracy": scored["accuracy"],

@@ -19,14 +19,15 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.drawings.paper import windows
+from ecgbeats.images.image_files import encode
+from ecgbeats.records.wfdb_files import find_records, read_record
 
 import cv2
 import numpy as np
 
-import beats
-import image_folder
 import make_dataset
 
 
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> int | None:
         help="for the peer, half before and half after (default 20)",
     )
     options = parser.parse_args(arguments)
-    if not beats.find_records(options.records):
+    if not find_records(options.records):
         raise InputError(
             f"{options.records} holds no WFDB records; give the folder that holds the .hea files"
         )
@@ -89,7 +90,7 @@ def print_profile(records: Path, folder: Path, cores: int) -> None:
         return call
 
     def drawer(record):
-        return timed(1, paper_drawer(record))
+        return timed(1, DRAWINGS["paper"](record))
 
     @functools.wraps(make_dataset.draw_record)
     def draw_record(*arguments):
@@ -102,8 +103,8 @@ def print_profile(records: Path, folder: Path, cores: int) -> None:
 
     paper_drawer, drawn = beats.DRAWINGS["paper"], make_dataset.draw_record
     beats.DRAWINGS["paper"], make_dataset.draw_record = drawer, draw_record
-    beats.read_record = timed(0, beats.read_record)
-    image_folder.encode = timed(2, image_folder.encode)
+    read_record = timed(0, read_record)
+    encode = timed(2, encode)
     make_dataset.write_new = timed(3, make_dataset.write_new)
     started = time.perf_counter()
     with contextlib.redirect_stdout(sys.stderr):  # apart from the tables
@@ -126,9 +127,9 @@ def matplotlib_rate(records: Path, folder: Path, seconds: float) -> float:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    name = beats.find_records(records)[0]
-    record = beats.read_record(records / name)
-    bounds = beats.windows(record.samples, record.rate, len(record.signal))
+    name = find_records(records)[0]
+    record = read_record(records / name)
+    bounds = windows(record.samples, record.rate, len(record.signal))
     order = np.random.default_rng(0).permutation(len(bounds))
     path = str(folder / "figure.png")
     done, started = 0, time.perf_counter()

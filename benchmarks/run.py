@@ -21,11 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
-from command import InputError
-
-import beats
-from image_folder import list_folder
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.folder import list_folder
+from ecgbeats.records.wfdb_files import find_records
 
 FOLDER = Path(__file__).resolve().parent
 PROJECT = FOLDER.parent
@@ -111,9 +110,7 @@ def main(arguments: list[str]) -> int:
     needed = " ".join(filter(None, (one.quick if options.quick else one.arguments for one in chosen))).split()
     if "DATA" in needed and options.data:
         list_folder(options.data)
-    if ("RECORDS" in needed or ("DATA" in needed and not options.data)) and not beats.find_records(
-        options.records
-    ):
+    if ("RECORDS" in needed or ("DATA" in needed and not options.data)) and not find_records(options.records):
         raise InputError(
             f"--records {options.records} holds no WFDB records; give a folder of them, such as MIT-BIH's"
         )
@@ -180,7 +177,7 @@ def prepare(options: argparse.Namespace, scratch: Path, needed: list[str]) -> di
     if options.quick and ("RECORDS" in needed or ("DATA" in needed and not data)):
         records = scratch / "records"
         records.mkdir()
-        names = beats.find_records(options.records)
+        names = find_records(options.records)
         for name in names[:: -(-len(names) // QUICK_RECORDS)]:
             for file in options.records.glob(f"{name}.*"):
                 (records / file.name).symlink_to(file.resolve())

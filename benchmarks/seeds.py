@@ -13,12 +13,16 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
+from ecgbeats import command
+from ecgbeats.images.splits import split_as
+from ecgbeats.runs.folder import is_finished
+from ecgbeats.scores.intervals import resampled_means
+from ecgbeats.scores.metrics import METRICS, score
+from ecgbeats.scores.predictions import read_predictions
+from ecgbeats.scores.words import TITLES, in_words
 
 import numpy as np
 
-import scores
-import splits
 import train_keras
 
 
@@ -27,12 +31,12 @@ def main(arguments: list[str]) -> None:
     options = read_options(arguments)
     command.check_output(options.output)
     runs = [run_options(options, seed) for seed in options.seeds]
-    to_do = [run for run in runs if not train_keras.is_finished(run.output, run)]
+    to_do = [run for run in runs if not is_finished(run.output, run)]
     if to_do:
         data = train_keras.load_data(to_do[0])
     for run in to_do:
         print(f"\nSeed {run.seed}", flush=True)
-        train_keras.train(data, splits.split_as(data.images, vars(run)), run, run.output)
+        train_keras.train(data, split_as(data.images, vars(run)), run, run.output)
     summary = sum_up([run.output for run in runs]) | {"seeds": options.seeds}
     command.write_json(options.output / "seeds.json", summary)
     print("\n" + describe(summary))
@@ -71,17 +75,17 @@ def sum_up(folders: list[Path]) -> dict:
     Returns
     -------
     dict
-        ``runs``: for accuracy and each of scores.METRICS its ``values``, ``mean``, ``standard_deviation`` (None
+        ``runs``: for accuracy and each of METRICS its ``values``, ``mean``, ``standard_deviation`` (None
         for one run) and ``interval`` (95 % bootstrap over each run's test beats, of the mean, or None);
         ``pooled``: as scores.score.
     """
-    parts = [scores.read_predictions(folder / "predictions.csv")[1:] for folder in folders]
+    parts = [read_predictions(folder / "predictions.csv")[1:] for folder in folders]
     classes = parts[0][2]
     runs = {}
-    scored = [scores.score(*part) for part in parts]
+    scored = [score(*part) for part in parts]
     # The runs' test parts are drawn apart from each other, so their resamples are, too.
-    resamples = [scores.resampled_means(*part, seed=number) for number, part in enumerate(parts)]
-    for key in ("accuracy", *scores.METRICS):
+    resamples = [resampled_means(*part, seed=number) for number, part in enumerate(parts)]
+    for key in ("accuracy", *METRICS):
         values = [score[key] for score in scored]
         means = np.mean([resample[key] for resample in resamples], axis=0)
         means = means[np.isfinite(means)]  # a resample of few beats may lack what the score needs
@@ -92,7 +96,7 @@ def sum_up(folders: list[Path]) -> dict:
             "interval": [float(end) for end in np.percentile(means, [2.5, 97.5])] if len(means) else None,
         }
     true, probabilities = (np.concatenate([part[i] for part in parts]) for i in range(2))
-    return {"runs": runs, "pooled": scores.score(true, probabilities, classes)}
+    return {"runs": runs, "pooled": score(true, probabilities, classes)}
 
 
 def describe(summary: dict) -> str:
@@ -103,18 +107,18 @@ def describe(summary: dict) -> str:
         "| --- | ---: | ---: | ---:",
     ]
     for key, values in summary["runs"].items():
-        ends = [scores.in_words(end, key) for end in values["interval"] or ()]
+        ends = [in_words(end, key) for end in values["interval"] or ()]
         spread = values["standard_deviation"]
         lines.append(
-            f"| {scores.TITLES[key]} | {scores.in_words(values['mean'], key)} ({' to '.join(ends) or '-'}) "
+            f"| {TITLES[key]} | {in_words(values['mean'], key)} ({' to '.join(ends) or '-'}) "
             f"| {'-' if spread is None else f'{spread:.4f}'} "
-            f"| {', '.join(scores.in_words(value, key) for value in values['values'])}"
+            f"| {', '.join(in_words(value, key) for value in values['values'])}"
         )
     lines += ["", "| Class | Beats of all seeds | Sensitivity | PPV", "| --- | ---: | ---: | ---:"]
     for name, values in summary["pooled"]["per_class"].items():
         lines.append(
-            f"| {name} | {values['support']:,d} | {scores.in_words(values['sensitivity'], 'sensitivity')} "
-            f"| {scores.in_words(values['ppv'], 'ppv')}"
+            f"| {name} | {values['support']:,d} | {in_words(values['sensitivity'], 'sensitivity')} "
+            f"| {in_words(values['ppv'], 'ppv')}"
         )
     return "\n".join(f"{line} |" if line else "" for line in lines)
 

@@ -16,14 +16,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import command
+from ecgbeats import command
+from ecgbeats.images.splits import Split, split_images
+from ecgbeats.runs.devices import PRECISIONS
+from ecgbeats.runs.folder import is_finished
+from ecgbeats.scores.figure_style import save_figure
+from ecgbeats.scores.log_plot import plot_training
+from ecgbeats.scores.logs import LOG_NAME, read_log, read_note
 
 import numpy as np
 import recipes
 
-import plot_logs
-import scores
-import splits
 import train_keras
 
 RUNS = {
@@ -39,16 +42,16 @@ def main(arguments: list[str]) -> None:
     options = read_options(arguments)
     command.check_output(options.output)
     runs = {name: run_options(options, name) for name in RUNS}
-    to_do = [name for name, run in runs.items() if not train_keras.is_finished(run.output, run)]
+    to_do = [name for name, run in runs.items() if not is_finished(run.output, run)]
     if to_do:
         data = train_keras.load_data(runs["project"])
         parts = choose_parts(data.images, options)
     for name in to_do:
         print(f"\n{name}", flush=True)
         recipes.train_one(RUNS[name], data, parts, runs[name])
-    logs = {name: plot_logs.read_log(run.output / plot_logs.LOG_NAME) for name, run in runs.items()}
-    note = plot_logs.read_note(runs["project"].output)
-    scores.save_figure(plot_logs.plot(logs, note=note), options.output / "stability.png")
+    logs = {name: read_log(run.output / LOG_NAME) for name, run in runs.items()}
+    note = read_note(runs["project"].output)
+    save_figure(plot_training(logs, note=note), options.output / "stability.png")
     print("\n" + describe({name: log["val_loss"] for name, log in logs.items()}))
 
 
@@ -64,7 +67,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     add("--validation", type=number, default=300, metavar="N", help="that validate (default 300)")
     add("--epochs", type=number, default=8, metavar="N", help="(default 8)")
     add("--batch-size", type=number, default=64, metavar="N", help="(default 64)")
-    add("--precision", choices=train_keras.PRECISIONS, default="auto", help="as for train_keras.py")
+    add("--precision", choices=PRECISIONS, default="auto", help="as for train_keras.py")
     add("--seed", type=command.whole_number(0), default=0, metavar="N", help="(default 0)")
     return parser.parse_args(arguments)
 
@@ -82,11 +85,11 @@ def run_options(options: argparse.Namespace, name: str) -> argparse.Namespace:
     return run
 
 
-def choose_parts(images, options: argparse.Namespace) -> splits.Split:
+def choose_parts(images, options: argparse.Namespace) -> Split:
     """Return some of the training and of the validation part of the seed's split, by class; both test."""
     from sklearn.model_selection import train_test_split
 
-    parts = splits.split_images(images.names, images.labels, images.classes, "beats", options.seed)
+    parts = split_images(images.names, images.labels, images.classes, "beats", options.seed)
     some = []
     for name, count in (("training", options.images), ("validation", options.validation)):
         part = getattr(parts, name)
@@ -99,7 +102,7 @@ def choose_parts(images, options: argparse.Namespace) -> splits.Split:
             part, train_size=count, stratify=images.labels[part], random_state=options.seed
         )
         some.append(np.sort(chosen))
-    return splits.Split(*some, some[1])
+    return Split(*some, some[1])
 
 
 def largest_rise(losses: np.ndarray) -> float:

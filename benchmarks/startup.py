@@ -21,10 +21,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
-from command import InputError
-
-import image_folder
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.folder import list_folder
+from ecgbeats.runs.recorder import Recorder
 
 PROJECT = Path(__file__).resolve().parent.parent
 HELP_LIMIT = 0.5  # seconds
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> None:
         "--rounds", type=at_least_one, default=5, metavar="N", help="of --help; half for the rest (default 5)"
     )
     options = parser.parse_args(arguments)
-    image_folder.list_folder(options.data)  # says in one line what is wrong with it
+    list_folder(options.data)  # says in one line what is wrong with it
     rounds = options.rounds
 
     helps = [seconds_of([sys.executable, str(PROJECT / "train_keras.py"), "--help"]) for _ in range(rounds)]
@@ -182,13 +182,12 @@ def train_two_batches(arguments: list[str]) -> None:
             os._exit(0)
 
     def note_batches(_options, _precision, _classes, steps):
-        import run_folder  # by now imported, with Keras
 
         if steps < 2:
             raise InputError(
                 "--data: these images make less than two batches; give more, or a smaller --batch-size"
             )
-        run_folder.Recorder.on_train_batch_end = batch_ended
+        Recorder.on_train_batch_end = batch_ended
 
     note("load_data", before=False)
     note("choose_devices", before=True)

@@ -33,8 +33,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.runs.networks import multiply_adds
 
 import numpy as np
 
@@ -428,7 +429,6 @@ def measure_keras(
     with command.quiet_import():
         import keras
     import train_keras
-    from model_keras import multiply_adds
 
     model, _ = train_keras.build(recipe(name), precision, CLASSES, 1000)
     count = multiply_adds(model)
@@ -621,7 +621,7 @@ def measure_torch(name: str, batch_size: int, seconds: float, matrices: list[int
     """
     import torch
 
-    from model_keras import build_model, multiply_adds
+    from model_keras import build_model
 
     model = build_model(name, CLASSES)
     network = twin(model)

@@ -16,10 +16,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.splits import split_as
+from ecgbeats.runs.devices import choose_devices, choose_precision
 
-import splits
 import train_keras
 
 # Mean accuracy of Jun et al. 2018 (arXiv:1804.06812), over beats.
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         runs = {name: run_options(options, name, Path(folder) / name) for name in ("paper", "fast")}
         data = train_keras.load_data(runs["fast"])
-        parts = splits.split_as(data.images, vars(runs["fast"]))
+        parts = split_as(data.images, vars(runs["fast"]))
         if len(parts.training) < options.images:
             raise InputError(
                 f"{options.data} has {len(parts.training):,d} training images; --images asks for {options.images:,d}"
@@ -93,9 +94,9 @@ def train_some(images, options, count: int) -> float:
 
         from DataGenerator import DataGenerator
 
-        devices, _ = train_keras.choose_devices(None)
+        devices, _ = choose_devices(None)
     batches = DataGenerator(images, options.batch_size, seed=options.seed, devices=len(devices))
-    precision = train_keras.choose_precision(options.precision, devices)
+    precision = choose_precision(options.precision, devices)
     model, _ = train_keras.build(options, precision, len(images.classes), len(batches))
     steps = -(-count // options.batch_size)
     model.train_on_batch(*batches[0])

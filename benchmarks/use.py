@@ -13,7 +13,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
+from ecgbeats import command
+from ecgbeats.runs.networks import load_model, multiply_adds, read_classes
 
 import numpy as np
 
@@ -28,7 +29,6 @@ def main(arguments: list[str]) -> None:
         "--seconds", type=command.positive_number, default=5, metavar="N", help="for each row (default 5)"
     )
     options = parser.parse_args(arguments)
-    from model_keras import load_model, multiply_adds, read_classes
 
     read_classes(options.model)
     with command.quiet_import():

@@ -15,15 +15,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.folder import Images
+from ecgbeats.images.names import record_names
+from ecgbeats.images.splits import DS1, Split, check_aami, choose_patients
+from ecgbeats.runs.folder import is_finished
+from ecgbeats.scores.intervals import bootstrap_intervals
+from ecgbeats.scores.metrics import score
+from ecgbeats.scores.predictions import read_predictions
+from ecgbeats.scores.words import in_words
 
 import numpy as np
 
-import scores
-import splits
 import train_keras
-from image_folder import Images
 
 
 def main(arguments: list[str]) -> None:
@@ -31,9 +36,9 @@ def main(arguments: list[str]) -> None:
     options, rest = read_options(arguments)
     command.check_output(options.output)
     runs = [run_options(options, rest, fold) for fold in range(options.folds)]
-    to_do = [fold for fold, run in enumerate(runs) if not train_keras.is_finished(run.output, run)]
+    to_do = [fold for fold, run in enumerate(runs) if not is_finished(run.output, run)]
     if to_do:
-        splits.check_aami(Images(options.data, in_memory=False).classes, "within_ds1.py")
+        check_aami(Images(options.data, in_memory=False).classes, "within_ds1.py")
         data = train_keras.load_data(runs[0])
     for fold in to_do:
         print(f"\nFold {fold} of {options.folds}", flush=True)
@@ -71,16 +76,16 @@ def run_options(options: argparse.Namespace, rest: list[str], fold: int) -> argp
     return run
 
 
-def choose_parts(images, folds: int, fold: int, most: int) -> splits.Split:
+def choose_parts(images, folds: int, fold: int, most: int) -> Split:
     """Return one fold's parts: whole records of DS1, those of the training part thinned to ``most`` a class."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    records = splits.record_names(images.names)
+    records = record_names(images.names)
     if records is None:
         raise InputError(
             "--data has files that are not named RECORD_SAMPLE.png; make it with make_dataset.py"
         )
-    inside = np.flatnonzero(np.isin(records, splits.DS1))
+    inside = np.flatnonzero(np.isin(records, DS1))
     if len(np.unique(records[inside])) < 2 * folds:
         raise InputError(
             f"--data has fewer than {2 * folds} records of DS1; make it from all of mitdb, or give fewer --folds"
@@ -89,22 +94,22 @@ def choose_parts(images, folds: int, fold: int, most: int) -> splits.Split:
     groups = StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(labels, labels, records[inside])
     rest, test = list(groups)[fold]
     rest, test = inside[rest], inside[test]
-    validates = splits.choose_patients(images.labels[rest], records[rest], 1 / 10, seed=fold, parts_after=1)
+    validates = choose_patients(images.labels[rest], records[rest], 1 / 10, seed=fold, parts_after=1)
     random = np.random.default_rng([0, fold])
     training = rest[~validates]
     of_class = [training[images.labels[training] == label] for label in range(len(images.classes))]
     training = np.concatenate([random.permutation(found)[:most] for found in of_class])
-    return splits.Split(np.sort(training), rest[validates], np.sort(test))
+    return Split(np.sort(training), rest[validates], np.sort(test))
 
 
 def sum_up(folders: list[Path]) -> dict:
-    """Return the scores of all folds' beats together, as scores.score, with ``intervals`` over records."""
-    parts = [scores.read_predictions(folder / "predictions.csv") for folder in folders]
-    records = splits.record_names([name for part in parts for name in part[0]])
+    """Return the scores of all folds' beats together, as score, with ``intervals`` over records."""
+    parts = [read_predictions(folder / "predictions.csv") for folder in folders]
+    records = record_names([name for part in parts for name in part[0]])
     true, probabilities = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
     classes = parts[0][3]
-    summary = scores.score(true, probabilities, classes)
-    summary["intervals"] = scores.intervals(true, probabilities, classes, records)
+    summary = score(true, probabilities, classes)
+    summary["intervals"] = bootstrap_intervals(true, probabilities, classes, records)
     return summary
 
 
@@ -118,7 +123,7 @@ def describe(summary: dict) -> str:
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for name, values in summary["per_class"].items():
-        sensitivity, ppv, f1 = (scores.in_words(values[key], key) for key in ("sensitivity", "ppv", "f1"))
+        sensitivity, ppv, f1 = (in_words(values[key], key) for key in ("sensitivity", "ppv", "f1"))
         lines.append(f"| {name} | {values['support']:,d} | {sensitivity} | {ppv} | {f1} |")
     return "\n".join(lines)
 

@@ -14,11 +14,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project's modules, from any folder
 
-import command
+from ecgbeats import command
+from ecgbeats.images.splits import Split, split_as
+from ecgbeats.runs.folder import is_finished
+from ecgbeats.scores.intervals import bootstrap_intervals
+from ecgbeats.scores.logs import read_note
+from ecgbeats.scores.metrics import score
+from ecgbeats.scores.predictions import read_predictions
 
-import plot_logs
-import scores
-import splits
 import train_keras
 
 WAYS = {
@@ -41,7 +44,7 @@ def main(arguments: list[str]) -> None:
     for fold in range(options.folds):
         for way, flags in WAYS.items():
             run = train_options(options, flags, fold)
-            if train_keras.is_finished(run.output, run):
+            if is_finished(run.output, run):
                 continue
             if data is None:
                 data = train_keras.load_data(run)
@@ -82,9 +85,9 @@ def train_options(options: argparse.Namespace, flags: list[str], fold: int) -> a
     return train_keras.read_options(arguments)
 
 
-def few_images(images, run: argparse.Namespace, most: int) -> splits.Split:
+def few_images(images, run: argparse.Namespace, most: int) -> Split:
     """Return the fold with at most ``most`` training images of each class, a quarter of that to validate."""
-    split = splits.split_as(images, vars(run))
+    split = split_as(images, vars(run))
     random = np.random.default_rng(run.fold)
 
     def thin(part: np.ndarray, most: int) -> np.ndarray:
@@ -92,7 +95,7 @@ def few_images(images, run: argparse.Namespace, most: int) -> splits.Split:
         labels = images.labels[drawn]
         return np.sort(np.concatenate([drawn[labels == label][:most] for label in np.unique(labels)]))
 
-    return splits.Split(thin(split.training, most), thin(split.validation, max(1, most // 4)), split.test)
+    return Split(thin(split.training, most), thin(split.validation, max(1, most // 4)), split.test)
 
 
 def describe(folders: dict[str, list[Path]]) -> list[str]:
@@ -103,13 +106,13 @@ def describe(folders: dict[str, list[Path]]) -> list[str]:
     """
     rows, differences, first = [], [], None
     for way, runs in folders.items():
-        parts = [scores.read_predictions(run / "predictions.csv") for run in runs]
+        parts = [read_predictions(run / "predictions.csv") for run in runs]
         classes = parts[0][3]
         true = np.concatenate([part[1] for part in parts])
         probabilities = np.concatenate([part[2] for part in parts])
-        each = [scores.score(part[1], part[2], classes) for part in parts]
-        whole = scores.score(true, probabilities, classes)
-        between = scores.intervals(true, probabilities, classes)
+        each = [score(part[1], part[2], classes) for part in parts]
+        whole = score(true, probabilities, classes)
+        between = bootstrap_intervals(true, probabilities, classes)
         cells = []
         for key in ("accuracy", "sensitivity"):
             cells.append(_percent(whole[key], between[key]))
@@ -131,7 +134,7 @@ def describe(folders: dict[str, list[Path]]) -> list[str]:
         f"| Sensitivity of {classes[0]} | mean of the others |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    note = plot_logs.read_note(runs[0])
+    note = read_note(runs[0])
     size = f"{len(true):,d} test beats in {len(runs)} folds."
     return [*head, *rows, "", *differences, "", size, *([note] if note else [])]
 

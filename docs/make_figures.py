@@ -14,14 +14,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project's modules, from any folder
 
-import command
-from command import InputError
-
-import plot_logs
-import scores
-from beats import PAPER
-from image_folder import Images, decode
-from plot_logs import COLOURS, DPI
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.canvas import PAPER
+from ecgbeats.images.folder import Images
+from ecgbeats.images.image_files import decode
+from ecgbeats.scores.figure_style import COLOURS, DPI, save_figure
+from ecgbeats.scores.log_plot import plot_training
+from ecgbeats.scores.logs import LOG_NAME, read_log, read_note
+from ecgbeats.scores.predictions import read_predictions
 
 SHOWN_CLASS = "PVC"  # of the one beat that the figures follow: wide and early, so easy to recognize
 SHOWN_MAPS = 6
@@ -40,9 +41,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", metavar="DIR", type=Path, default=Path("docs"), help="default docs")
     options = parser.parse_args(arguments)
     command.check_output(options.output)
-    log = plot_logs.read_log(options.run / plot_logs.LOG_NAME)
-    note = plot_logs.read_note(options.run)
-    files, true, probabilities, classes = scores.read_predictions(options.run / "predictions.csv")
+    log = read_log(options.run / LOG_NAME)
+    note = read_note(options.run)
+    files, true, probabilities, classes = read_predictions(options.run / "predictions.csv")
     paths = [options.data / file for file in files]
     shown = choose_beat(paths, true, probabilities, classes)
     beat = decode(shown.read_bytes(), shown)
@@ -50,12 +51,14 @@ def main(arguments: list[str]) -> None:
     images = Images([paths[i] for i in some])
     sample = images.gather(np.arange(len(images)))
     with command.quiet_import():
-        from model_keras import build_model, load_model
+        from ecgbeats.runs.networks import load_model
+
+        from model_keras import build_model
 
         layers = first_layers(load_model(options.run / "best.keras")[0])
     options.output.mkdir(parents=True, exist_ok=True)
     figures = {
-        "loss": plot_logs.plot({options.run.name: log}, note=note),
+        "loss": plot_training({options.run.name: log}, note=note),
         "crops": plot_crops(beat, shown.stem),
         "convolution": plot_convolution(layers, beat),
         "pooling": plot_pooling(layers, beat),
@@ -65,7 +68,7 @@ def main(arguments: list[str]) -> None:
     for name, figure in figures.items():
         if note and name not in ("loss", "paper_network"):
             figure.suptitle(note, fontsize=9)
-        scores.save_figure(figure, options.output / f"{name}.png")
+        save_figure(figure, options.output / f"{name}.png")
         print(f"Wrote {options.output / name}.png")
     print(f"The beat shown is {shown}")
     before, after = (f"{change:.0%}" for change in change_by_shift(layers, sample))

@@ -21,14 +21,15 @@ def mitdb() -> Path:
 
 
 def run_command(script: str, *arguments, cwd=None, timeout=300, env=None) -> subprocess.CompletedProcess:
-    """Run one of the project's scripts in a process of its own, without a terminal."""
+    """Run one of the project's scripts, or a module of ecgbeats, in a process of its own, without a terminal."""
+    what = [str(PROJECT / script)] if script.endswith(".py") else ["-m", script]
     return subprocess.run(
-        [sys.executable, str(PROJECT / script), *map(str, arguments)],
+        [sys.executable, *what, *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,
         timeout=timeout,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, "PYTHONPATH": str(PROJECT), **(env or {})},
         check=False,
     )
 

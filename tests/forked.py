@@ -78,7 +78,7 @@ def _train(arguments, stdout, stderr, patch, patch_arguments):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # multiprocessing's server ignores it
     sys.path.insert(0, str(PROJECT))
     sys.argv = ["train_keras.py", *arguments]
-    import command
+    from ecgbeats import command
 
     import train_keras
 
@@ -134,9 +134,9 @@ def limit_file_size(size: int) -> None:
 
 def leave_no_memory() -> None:
     """Let the images be read as they are needed, by threads."""
-    import image_folder
+    from ecgbeats.images import folder
 
-    image_folder.free_memory = lambda: 0
+    folder.free_memory = lambda: 0
 
 
 def block_in_native_code() -> None:

@@ -4,15 +4,21 @@ import hashlib
 import shutil
 from dataclasses import replace
 
-from command import InputError
+from ecgbeats.command import InputError
+from ecgbeats.images.drawings import DRAWINGS
+from ecgbeats.images.drawings.paper import draw, windows
+from ecgbeats.images.drawings.typical import BAR_GRAY, TYPICAL_GRAY
+from ecgbeats.images.names import parse_image_name
+from ecgbeats.images.strip import amplitudes
+from ecgbeats.records.record import Record
+from ecgbeats.records.symbols import symbol_classes
+from ecgbeats.records.wfdb_files import find_records, read_annotations, read_record
 
 import numpy as np
 import pytest
 import wfdb
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
-import beats
 
 # ../shared/mitdb/README.md counts these.
 COUNTS = {
@@ -30,16 +36,16 @@ COUNTS = {
 def test_windows_are_the_papers():
     samples = [100, 400, 700, 1100]
     expected = [[0, 380], [120, 680], [420, 1080], [720, 1500]]
-    assert beats.windows(samples, 360, 1500).tolist() == expected
+    assert windows(samples, 360, 1500).tolist() == expected
 
 
 def test_the_margin_follows_the_sampling_rate():
-    assert beats.windows([100, 400, 700], 720, 1000)[1].tolist() == [140, 660]
-    assert beats.windows([100, 400, 700], 180, 1000)[1].tolist() == [110, 690]
+    assert windows([100, 400, 700], 720, 1000)[1].tolist() == [140, 660]
+    assert windows([100, 400, 700], 180, 1000)[1].tolist() == [110, 690]
 
 
 def test_the_margin_shrinks_between_close_beats():
-    assert beats.windows([100, 110, 500], 360, 1000).tolist() == [[0, 101], [109, 480], [130, 1000]]
+    assert windows([100, 110, 500], 360, 1000).tolist() == [[0, 101], [109, 480], [130, 1000]]
 
 
 @given(
@@ -50,7 +56,7 @@ def test_the_margin_shrinks_between_close_beats():
 def test_every_window_holds_its_beat_and_lies_in_the_record(gaps, rate, rest):
     samples = np.cumsum(gaps)
     length = int(samples[-1]) + rest
-    bounds = beats.windows(samples, rate, length)
+    bounds = windows(samples, rate, length)
     assert len(bounds) == len(samples)
     assert (bounds[:, 0] >= 0).all()
     assert (bounds[:, 1] <= length).all()
@@ -61,7 +67,7 @@ def test_every_window_holds_its_beat_and_lies_in_the_record(gaps, rate, rest):
 @given(gaps=st.lists(st.integers(50, 900), min_size=3, max_size=20))
 def test_far_beats_have_windows_by_the_formula(gaps):
     samples = np.cumsum(gaps)
-    bounds = beats.windows(samples, 360, int(samples[-1]) + 100)
+    bounds = windows(samples, 360, int(samples[-1]) + 100)
     assert (bounds[1:, 0] == samples[:-1] + 20).all()
     assert (bounds[:-1, 1] == samples[1:] - 20).all()
 
@@ -70,7 +76,7 @@ def test_far_beats_have_windows_by_the_formula(gaps):
 @example([0.0, 2.7017034392182473e-42])
 @settings(deadline=None)
 def test_any_signal_is_drawn_edge_to_edge(samples):
-    image = beats.draw(np.array(samples, np.float32))
+    image = draw(np.array(samples, np.float32))
     assert image.shape == (128, 128)
     assert image.dtype == np.uint8
     assert (image.min(axis=0) < 255).all(), "the line spans every column"
@@ -83,7 +89,7 @@ def test_any_signal_is_drawn_edge_to_edge(samples):
 def test_the_line_follows_the_signal_within_half_a_pixel():
     # A slow wave: the darkness-weighted mean row of each column is where the signal is.
     wave = np.sin(np.linspace(0, 2 * np.pi, 400)).astype(np.float32)
-    darkness = 255.0 - beats.draw(wave)
+    darkness = 255.0 - draw(wave)
     rows = (darkness * np.arange(128)[:, None]).sum(axis=0) / darkness.sum(axis=0)
     columns = np.interp(np.linspace(0, 399, 128), np.arange(400), wave)
     expected = 2 + (1 - columns) / 2 * 123
@@ -92,11 +98,11 @@ def test_the_line_follows_the_signal_within_half_a_pixel():
 
 def test_drawing_is_the_same_whatever_the_unit():
     signal = np.random.default_rng(0).integers(-200, 200, 300).astype(np.float32)
-    assert (beats.draw(signal) == beats.draw(signal * 4 + 8)).all()
+    assert (draw(signal) == draw(signal * 4 + 8)).all()
 
 
 def hash_paper_images(record, indices):
-    draw = beats.paper_drawer(record)
+    draw = DRAWINGS["paper"](record)
     return hashlib.sha256(b"".join(draw(i).tobytes() for i in indices)).hexdigest()
 
 
@@ -104,14 +110,14 @@ def test_the_papers_images_stay_as_they_were():
     # Published scores and networks are of these very pixels.
     signal = np.random.default_rng(1).integers(-200, 200, 3000).cumsum().astype(np.float32)
     samples = np.array([40, 300, 420, 800, 2900])
-    record = beats.Record("made", "MLII", 250.0, signal, samples, np.array(list("NNVNN")))
+    record = Record("made", "MLII", 250.0, signal, samples, np.array(list("NNVNN")))
     expected = "5f9fb0d7c8e44f1559751dae3e7f8e0a9f0b0879730e70c5f0b712825a4c2c2a"
     assert hash_paper_images(record, range(5)) == expected
 
 
 def test_the_papers_images_of_a_real_record_stay_as_they_were(mitdb):
     expected = "c62808c9db8e066bcff8c0f3e47fcf10095d85baa2fe42ce36f1161947377e1e"
-    assert hash_paper_images(beats.read_record(mitdb / "100"), [0, 1, 1000, -1]) == expected
+    assert hash_paper_images(read_record(mitdb / "100"), [0, 1, 1000, -1]) == expected
 
 
 # -- strips ----------------------------------------------------------------------------------------------------
@@ -127,11 +133,11 @@ def make_record(times, sizes=None, seconds=30, rate=360, waves=1):
     signal = sum(h * np.exp(-(((t - x) / 0.03) ** 2) / 2) for h, x in zip(sizes, times, strict=True))
     signal += 0.03 * waves * np.sin(2 * np.pi * 5 * t)  # so that no line is level
     symbols = np.array(["N"] * len(times))
-    return beats.Record("made", "MLII", float(rate), signal.astype(np.float32), samples, symbols)
+    return Record("made", "MLII", float(rate), signal.astype(np.float32), samples, symbols)
 
 
 def draw_strips(record, beat):
-    return beats.strips_drawer(record)(beat)
+    return DRAWINGS["strips"](record)(beat)
 
 
 def mark_columns(rows):
@@ -175,7 +181,7 @@ def test_the_strips_follow_the_signal():
     t = np.arange(len(record.signal)) / record.rate
     record = replace(record, signal=record.signal + np.float32(0.2) * np.sin(4 * np.pi * t))
     image = draw_strips(record, 4)
-    depth = 1 - beats.amplitudes(record.signal, record.rate)
+    depth = 1 - amplitudes(record.signal, record.rate)
     for rows, beat, seconds in ((BEAT_ROWS, 58, 1 / 160), (RHYTHM_ROWS, 76, 1 / 25)):
         darkness = 255.0 - image[rows]
         found = (darkness * np.arange(len(darkness))[:, None]).sum(axis=0) / darkness.sum(axis=0)
@@ -260,9 +266,9 @@ def test_strips_look_alike_at_other_sampling_rates(rate):
 
 @pytest.mark.parametrize("drawing", ["strips", "typical"])
 def test_no_drawing_tells_the_symbols(mitdb, drawing):
-    record = beats.read_record(mitdb / "208")
+    record = read_record(mitdb / "208")
     other = replace(record, symbols=np.full(len(record.symbols), "N"))
-    one, two = beats.DRAWINGS[drawing](record), beats.DRAWINGS[drawing](other)
+    one, two = DRAWINGS[drawing](record), DRAWINGS[drawing](other)
     for beat in (0, 1, 500, 1000, -1):
         assert (one(beat) == two(beat)).all()
 
@@ -278,7 +284,7 @@ def test_no_drawing_tells_the_symbols(mitdb, drawing):
 @settings(deadline=None)
 def test_strips_of_any_signal(samples, rate, place):
     at = np.array([round(place * (len(samples) - 1))])
-    record = beats.Record("any", "MLII", rate, np.array(samples, np.float32), at, np.array(["N"]))
+    record = Record("any", "MLII", rate, np.array(samples, np.float32), at, np.array(["N"]))
     image = draw_strips(record, 0)
     assert image.shape == (128, 128)
     assert image.dtype == np.uint8
@@ -294,29 +300,29 @@ def test_strips_of_any_signal(samples, rate, place):
     [("100_77.png", ("100", 77)), ("a/sim_01_360.png", ("sim_01", 360)), ("x.png", None), ("_5.png", None)],
 )
 def test_image_names(name, expected):
-    assert beats.parse_image_name(name) == expected
+    assert parse_image_name(name) == expected
 
 
 def test_real_records_have_the_counted_beats(mitdb):
-    names = beats.find_records(mitdb)
+    names = find_records(mitdb)
     assert len(names) == 48
-    classes = beats.symbol_classes("paper")
+    classes = symbol_classes("paper")
     counts = dict.fromkeys(COUNTS, 0)
     for name in names:
-        for symbol in beats.read_annotations(mitdb / name)[2]:
+        for symbol in read_annotations(mitdb / name)[2]:
             if symbol in classes:
                 counts[classes[symbol]] += 1
     assert counts == COUNTS
 
 
 def test_leads(mitdb):
-    assert beats.read_record(mitdb / "114").lead == "MLII"  # its second channel
-    assert beats.read_record(mitdb / "102").lead == "V5"  # it has no MLII
-    assert beats.read_record(mitdb / "114", "0").lead == "V5"
+    assert read_record(mitdb / "114").lead == "MLII"  # its second channel
+    assert read_record(mitdb / "102").lead == "V5"  # it has no MLII
+    assert read_record(mitdb / "114", "0").lead == "V5"
     with pytest.raises(InputError, match=r"record 102 has no such lead, it has V5, V2"):
-        beats.read_record(mitdb / "102", "MLII")
+        read_record(mitdb / "102", "MLII")
     with pytest.raises(InputError, match="no such lead"):
-        beats.read_record(mitdb / "100", "2")
+        read_record(mitdb / "100", "2")
 
 
 def write_record(folder, name="made", rate=360, fmt="212", gap=False):
@@ -345,7 +351,7 @@ def write_record(folder, name="made", rate=360, fmt="212", gap=False):
 @pytest.mark.parametrize("rate", [128, 360])
 def test_formats_and_rates(tmp_path, fmt, rate):
     signal, _ = write_record(tmp_path, rate=rate, fmt=fmt)
-    record = beats.read_record(tmp_path / "made")
+    record = read_record(tmp_path / "made")
     assert record.rate == rate
     assert np.allclose(record.signal, (signal[:, 0] - 1024) / 200)
     assert record.samples.tolist() == [0, 200, 500, 1500, 2999]  # the rhythm mark + is no beat
@@ -354,7 +360,7 @@ def test_formats_and_rates(tmp_path, fmt, rate):
 
 def test_gaps_are_interpolated(tmp_path):
     signal, _ = write_record(tmp_path, gap=True)
-    record = beats.read_record(tmp_path / "made")
+    record = read_record(tmp_path / "made")
     assert np.isfinite(record.signal).all()
     low, high = sorted((signal[[99, 200], 0] - 1024) / 200)
     assert (record.signal[100:200] >= low - 1e-6).all()
@@ -413,7 +419,7 @@ def test_a_broken_record_is_named(mitdb, tmp_path, kind):
         shutil.copy(mitdb / f"100.{suffix}", tmp_path)
     file = damage(tmp_path, kind)
     with pytest.raises(InputError) as error:
-        beats.read_record(tmp_path / "100")
+        read_record(tmp_path / "100")
     assert str(file) in str(error.value)
 
 
@@ -425,7 +431,7 @@ def test_a_flipped_byte_of_format_212_is_found_in_either_lead(tmp_path, place):
     content[place] ^= 4
     file.write_bytes(content)
     with pytest.raises(InputError, match="does not match its checksum"):
-        beats.read_record(tmp_path / "made")
+        read_record(tmp_path / "made")
 
 
 # -- typical ---------------------------------------------------------------------------------------------------
@@ -436,29 +442,29 @@ def test_a_beat_is_drawn_over_the_typical_one():
     sizes = np.ones(len(times))
     sizes[10] = 0.5
     record = make_record(times, sizes, waves=0)
-    draw = beats.typical_drawer(record)
+    draw = DRAWINGS["typical"](record)
     usual, low = draw(12), draw(10)
     # As high as the others, it hides the gray line; half as high, it leaves it to be seen above its own peak.
-    assert not ((usual[BEAT_ROWS] == beats.TYPICAL_GRAY) & (draw_strips(record, 12)[BEAT_ROWS] == 255)).any()
+    assert not ((usual[BEAT_ROWS] == TYPICAL_GRAY) & (draw_strips(record, 12)[BEAT_ROWS] == 255)).any()
     peak = heights(usual)[0], heights(low)[0]
     assert peak[1] == pytest.approx(peak[0] / 2, abs=1.5)
     above = low[BEAT_ROWS, 58][: np.flatnonzero(low[BEAT_ROWS, 58] < 100)[0]]
     gray = np.flatnonzero(above < 230)
-    assert above[gray].min() >= beats.TYPICAL_GRAY
+    assert above[gray].min() >= TYPICAL_GRAY
     top = np.flatnonzero(usual[BEAT_ROWS, 58] < 128)[0]
     assert gray[0] == pytest.approx(top, abs=1)
     # Where there are few beats there is nothing typical.
     alone = make_record([0.1], seconds=0.3)
-    assert (beats.typical_drawer(alone)(0)[:76] == draw_strips(alone, 0)[:76]).all()
-    assert (beats.typical_drawer(alone)(0)[76:] == 255).all()
+    assert (DRAWINGS["typical"](alone)(0)[:76] == draw_strips(alone, 0)[:76]).all()
+    assert (DRAWINGS["typical"](alone)(0)[76:] == 255).all()
     # Nor in beats that share a sample, which have no RR interval to measure by.
-    assert beats.typical_drawer(make_record([5, 5]))(1).shape == (128, 128)
+    assert DRAWINGS["typical"](make_record([5, 5]))(1).shape == (128, 128)
 
 
 def test_ticks_count_in_typical_rr_intervals():
     # At half the rate of heart all is at the same place; the beat that comes early, too.
     fast, slow = (
-        beats.typical_drawer(make_record([*times, *(times[-1] + 0.6 * rr + np.arange(9) * rr)], seconds=30))
+        DRAWINGS["typical"](make_record([*times, *(times[-1] + 0.6 * rr + np.arange(9) * rr)], seconds=30))
         for rr in (0.5, 1.0)
         for times in [2 + rr * np.arange(12)]
     )
@@ -470,7 +476,7 @@ def test_ticks_count_in_typical_rr_intervals():
 
 def test_bars_are_rr_intervals():
     times = 2 + np.cumsum([0.8] * 12 + [0.4, 1.2, 2.0] + [0.8] * 9)
-    image = beats.typical_drawer(make_record(times, seconds=30))(13)
+    image = DRAWINGS["typical"](make_record(times, seconds=30))(13)
     bars = image[76:]
     heights = (bars < 255).sum(axis=0).reshape(32, 4)
     assert (heights[:, 3] == 0).all()
@@ -478,15 +484,15 @@ def test_bars_are_rr_intervals():
     # The own bar is that of the RR interval before the beat; the first beat of the record has none.
     assert heights[:, 0].tolist() == [0] * 7 + [24] * 11 + [12, 36, 51] + [24] * 9 + [0] * 2
     assert set(np.unique(bars[:, 76:79])) == {0, 255}
-    assert set(np.unique(np.delete(bars, slice(76, 80), axis=1))) == {beats.BAR_GRAY, 255}
+    assert set(np.unique(np.delete(bars, slice(76, 80), axis=1))) == {BAR_GRAY, 255}
 
 
 def test_the_typical_beat_is_the_median():
     # Every third beat is upside down: a mean would be lower by half, the median is not.
     times = np.arange(2, 28)
     record = make_record(times, np.where(np.arange(len(times)) % 3, 1.0, -0.7), waves=0)
-    inverted, upright = (beats.typical_drawer(record)(beat)[BEAT_ROWS, 58] for beat in (12, 13))
+    inverted, upright = (DRAWINGS["typical"](record)(beat)[BEAT_ROWS, 58] for beat in (12, 13))
     top = np.flatnonzero(inverted < 230)[0]
     assert top == pytest.approx(np.flatnonzero(upright < 128)[0], abs=1)
-    assert inverted[top] >= beats.TYPICAL_GRAY - 1
+    assert inverted[top] >= TYPICAL_GRAY - 1
     assert np.flatnonzero(inverted < 100)[0] > top + 20

@@ -5,6 +5,8 @@ import re
 import sys
 import time
 
+from ecgbeats.images.folder import Images
+
 import cv2
 import numpy as np
 import pytest
@@ -137,8 +139,6 @@ def test_imports_do_not_count_as_reading():
 
 def test_images_are_drawn_evenly_over_the_classes(small_images, tmp_path):
     import batches
-
-    from image_folder import Images
 
     assert batches.link_evenly(Images(small_images), 30, tmp_path) == 30
     assert np.bincount(Images(tmp_path).labels).tolist() == [15, 10, 5]

@@ -5,14 +5,15 @@ import json
 import sys
 import types
 
-import command
+from ecgbeats import command
+from ecgbeats.images.names import record_names
+from ecgbeats.images.splits import DS1, DS2, split_images
+from ecgbeats.runs.config import used_options
+from ecgbeats.runs.folder import is_finished
 
 import numpy as np
 import pytest
 from conftest import PROJECT
-
-import splits
-import train_keras
 
 sys.path.append(str(PROJECT / "benchmarks"))
 
@@ -26,7 +27,7 @@ class Images(types.SimpleNamespace):
 
 @pytest.fixture(scope="module")
 def images():
-    records = [*splits.DS1, *splits.DS2]
+    records = [*DS1, *DS2]
     labels = np.repeat([0, 1, 2], [6600, 1320, 880])
     np.random.default_rng(0).shuffle(labels)
     return Images(
@@ -50,8 +51,7 @@ def test_recipes_are_chosen_on_beats_that_no_seed_tests(images):
     chosen = np.concatenate([parts.training, parts.validation, parts.test])
     assert len(np.unique(chosen)) == len(chosen)
     tested = [
-        splits.split_images(images.names, images.labels, images.classes, "beats", seed).test
-        for seed in (0, 1, 2)
+        split_images(images.names, images.labels, images.classes, "beats", seed).test for seed in (0, 1, 2)
     ]
     assert not np.intersect1d(chosen, np.concatenate(tested)).size
     assert len(chosen) == len(images) - len(np.unique(np.concatenate(tested)))
@@ -129,18 +129,16 @@ def test_each_try_changes_what_it_names(small_images, tmp_path):
 def test_ds1_is_cross_validated_without_ds2(images):
     import within_ds1
 
-    records = splits.record_names(images.names)
+    records = record_names(images.names)
     tested = []
     for fold in range(4):
         parts = within_ds1.choose_parts(images, 4, fold, 1000)
         of_part = [set(records[part]) for part in (parts.training, parts.validation, parts.test)]
-        assert set.union(*of_part) == set(splits.DS1)
-        assert sum(map(len, of_part)) == len(splits.DS1), "no record is in two parts"
+        assert set.union(*of_part) == set(DS1)
+        assert sum(map(len, of_part)) == len(DS1), "no record is in two parts"
         assert np.bincount(images.labels[parts.training]).max() == 1000
         tested.append(parts.test)
-    np.testing.assert_array_equal(
-        np.sort(np.concatenate(tested)), np.flatnonzero(np.isin(records, splits.DS1))
-    )
+    np.testing.assert_array_equal(np.sort(np.concatenate(tested)), np.flatnonzero(np.isin(records, DS1)))
 
 
 def test_ds1_is_not_cross_validated_with_other_classes(run, refused, small_images, tmp_path):
@@ -178,11 +176,11 @@ def test_a_run_on_other_parts_is_not_gone_on_with(small_images, tmp_path, script
         return module.run_options(*(read if isinstance(read, tuple) else (read,)), run_name)
 
     (tmp_path / "run").mkdir()
-    used = train_keras.used_options(a_run())
+    used = used_options(a_run())
     (tmp_path / "run" / "config.json").write_text(json.dumps({"options": used, "finished": True}))
-    assert train_keras.is_finished(tmp_path / "run", a_run())
+    assert is_finished(tmp_path / "run", a_run())
     with pytest.raises(command.InputError, match=option):
-        train_keras.is_finished(tmp_path / "run", a_run(option, "3"))
+        is_finished(tmp_path / "run", a_run(option, "3"))
 
 
 def test_a_rise_is_measured_from_the_running_minimum():

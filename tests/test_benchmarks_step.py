@@ -6,6 +6,8 @@ import itertools
 import json
 import statistics
 
+from ecgbeats.runs.networks import multiply_adds
+
 import keras
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from conftest import PROJECT
 
 from benchmarks import devices, gpu, step
 from benchmarks import run as run_all
-from model_keras import MODELS, build_model, multiply_adds
+from model_keras import MODELS, build_model
 
 
 def table(output: str, first: str) -> dict[str, list[str]]:

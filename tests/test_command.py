@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-import command
+from ecgbeats import command
 
 import pytest
 from conftest import PROJECT
@@ -55,7 +55,7 @@ def test_a_folder_is_whole_or_not_there(tmp_path):
 
 DRIVER = """
 import ctypes, sys, time
-import command
+from ecgbeats import command
 def main(arguments):
     print("ready", flush=True)
     if "native" in arguments:  # holds the main thread in native code, as a training step does

@@ -9,7 +9,10 @@ import signal
 import time
 from pathlib import Path
 
-import command
+from ecgbeats import command
+from ecgbeats.images.folder import Images
+from ecgbeats.images.splits import PARTS, split_images
+from ecgbeats.runs.networks import multiply_adds
 
 import cv2
 import numpy as np
@@ -20,9 +23,7 @@ from matplotlib.text import Text
 
 import compare_networks
 import model_keras
-import splits
 import train_keras
-from image_folder import Images
 
 # small_images holds 30, 20 and 10 images: 24, 16 and 8 to train, 3, 2 and 1 to validate and to test.
 MOST, MOST_TESTED = 6, 2
@@ -140,7 +141,7 @@ def test_all_networks_have_the_same_few_images(unbroken, small_images):
         ["--data", str(small_images), "--output", "none", *map(str, OPTIONS)]
     )
     parts = compare_networks.choose_images(images, options)
-    whole = splits.split_images(images.names, images.labels, images.classes, "beats", seed=3)
+    whole = split_images(images.names, images.labels, images.classes, "beats", seed=3)
     for part, most in (("training", MOST), ("validation", MOST_TESTED), ("test", MOST_TESTED)):
         chosen, available = getattr(parts, part), getattr(whole, part)
         assert set(chosen) <= set(available)
@@ -150,7 +151,7 @@ def test_all_networks_have_the_same_few_images(unbroken, small_images):
 
     records = {
         f"{key}_records": sorted({Path(images.names[i]).name.partition("_")[0] for i in getattr(parts, part)})
-        for part, key in zip(splits.PARTS, ("train", "validation", "test"), strict=True)
+        for part, key in zip(PARTS, ("train", "validation", "test"), strict=True)
     }
     for name in NETWORKS:
         config = read(folder / name, "config.json")
@@ -195,7 +196,7 @@ def test_the_table_holds_what_the_runs_hold(unbroken):
     assert (int(rows[1]["parameters"]), int(rows[1]["multiply_adds"])) == (104 + 15, 16 * 16 * 100 + 12)
     model = model_keras.build_model("fast", 3)
     assert int(rows[0]["parameters"]) == model.count_params()
-    assert int(rows[0]["multiply_adds"]) == model_keras.multiply_adds(model)
+    assert int(rows[0]["multiply_adds"]) == multiply_adds(model)
 
 
 def test_the_table_in_words_says_the_same(unbroken):

@@ -9,7 +9,12 @@ import time
 import zlib
 from itertools import islice
 
-from command import InputError
+from ecgbeats.command import InputError
+from ecgbeats.images import folder
+from ecgbeats.images.drawings import DRAWINGS
+from ecgbeats.images.folder import Images, order_classes
+from ecgbeats.images.image_files import _decode_plain, decode, encode
+from ecgbeats.records.record import Record
 
 import cv2
 import numpy as np
@@ -18,10 +23,7 @@ from conftest import PROJECT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import beats
-import image_folder
 from DataGenerator import CROP_OFFSETS, DataGenerator, crop, generator, shift
-from image_folder import Images
 
 POSITIONS = {
     "left-top": (0, 0),
@@ -227,29 +229,29 @@ def test_a_file_name_may_be_of_any_bytes(tmp_path):
     ],
 )
 def test_class_order(names, expected):
-    assert image_folder.order_classes(names) == expected
+    assert order_classes(names) == expected
 
 
 def test_any_damage_to_our_own_images_is_found(capfd):
     image = np.full((128, 128), 255, np.uint8)
     image[60:64, 10:90] = 0
-    content = image_folder.encode(image)
+    content = encode(image)
     for i in range(len(content)):
         for broken in (content[:i], content[:i] + bytes([content[i] ^ 16]) + content[i + 1 :]):
             with pytest.raises(InputError, match=r"a\.png"):
-                image_folder.decode(broken, "a.png")
+                decode(broken, "a.png")
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("drawing", beats.DRAWINGS)
+@pytest.mark.parametrize("drawing", DRAWINGS)
 def test_our_images_are_decoded_as_opencv_does(drawing):
     signal = np.random.default_rng(1).normal(size=9000).cumsum().astype(np.float32)
     samples = np.arange(200, 8900, 300)
-    record = beats.Record("x", "MLII", 360.0, signal, samples, np.full(len(samples), "N"))
-    draw = beats.DRAWINGS[drawing](record)
+    record = Record("x", "MLII", 360.0, signal, samples, np.full(len(samples), "N"))
+    draw = DRAWINGS[drawing](record)
     for beat in range(len(samples)):
-        content = image_folder.encode(draw(beat))
-        plain = image_folder._decode_plain(content)
+        content = encode(draw(beat))
+        plain = _decode_plain(content)
         np.testing.assert_array_equal(plain, cv2.imdecode(np.frombuffer(content, np.uint8), 0))
         assert plain.flags["WRITEABLE"]
         assert plain.flags["C_CONTIGUOUS"]
@@ -261,15 +263,15 @@ NOISE = np.random.default_rng(3).integers(0, 256, (128, 128), dtype=np.uint8)
 @pytest.mark.parametrize("image", [np.zeros((128, 128)), np.full((128, 128), 255), NOISE, NOISE.T])
 def test_any_image_is_the_same_after_encoding(image):
     image = image.astype(np.uint8)
-    content = image_folder.encode(image)
-    for found in (image_folder.decode(content, "a.png"), cv2.imdecode(np.frombuffer(content, np.uint8), -1)):
+    content = encode(image)
+    for found in (decode(content, "a.png"), cv2.imdecode(np.frombuffer(content, np.uint8), -1)):
         np.testing.assert_array_equal(found, image)
 
 
 @pytest.mark.parametrize("image", [np.zeros((128, 127), np.uint8), np.zeros((128, 128), np.float32)])
 def test_no_other_image_is_encoded(image):
     with pytest.raises(ValueError, match="128"):
-        image_folder.encode(image)
+        encode(image)
 
 
 def png_of(image: np.ndarray, *settings, change=None) -> bytes:
@@ -300,9 +302,9 @@ OTHER_PNGS = {
 @pytest.mark.parametrize("name", OTHER_PNGS)
 def test_other_pngs_are_left_to_opencv(name):
     content = OTHER_PNGS[name]
-    assert image_folder._decode_plain(content) is None
+    assert _decode_plain(content) is None
     expected = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
-    found = image_folder.decode(content, "a.png")
+    found = decode(content, "a.png")
     assert found.shape == (128, 128)
     if expected.shape == found.shape:
         np.testing.assert_array_equal(found, expected)
@@ -315,8 +317,8 @@ def test_other_pngs_are_left_to_opencv(name):
 )
 def test_wrong_image_data_in_a_whole_png_is_left_to_opencv(change):
     plain = cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE
-    assert image_folder._decode_plain(png_of(LINE, *plain, change=bytes)) is not None
-    assert image_folder._decode_plain(png_of(LINE, *plain, change=change)) is None
+    assert _decode_plain(png_of(LINE, *plain, change=bytes)) is not None
+    assert _decode_plain(png_of(LINE, *plain, change=change)) is None
 
 
 def broken_files():
@@ -366,9 +368,9 @@ def test_each_image_is_read_once_when_kept(small_images, monkeypatch):
 
 
 def test_images_are_not_kept_when_memory_is_short(small_images, monkeypatch):
-    monkeypatch.setattr(image_folder, "free_memory", lambda: 60 * 128 * 128)
+    monkeypatch.setattr(folder, "free_memory", lambda: 60 * 128 * 128)
     assert not Images(small_images).in_memory
-    monkeypatch.setattr(image_folder, "free_memory", lambda: 2 * 60 * 128 * 128)
+    monkeypatch.setattr(folder, "free_memory", lambda: 2 * 60 * 128 * 128)
     assert Images(small_images).in_memory
 
 
@@ -400,7 +402,7 @@ def test_only_keras_numpy_and_opencv_are_imported(file):
             imported |= {name.name.split(".")[0] for name in node.names}
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module.split(".")[0])
-    ours = {path.stem for path in PROJECT.glob("*.py")}
+    ours = {path.stem for path in PROJECT.glob("*.py")} | {"ecgbeats"}
     assert imported - ours - set(sys.stdlib_module_names) <= {"keras", "numpy", "cv2"}
 
 
@@ -497,13 +499,13 @@ def test_a_balance_that_cannot_be_is_refused(small_images, options):
 
 READ_ALL = """
 import sys
-import image_folder
-from image_folder import Images
+from ecgbeats.images import folder
+from ecgbeats.images.folder import Images
 
-image_folder._MANY_IMAGES, image_folder._CHUNK = 20, 7
+folder._MANY_IMAGES, folder._CHUNK = 20, 7
 if sys.argv[2] == "killed":
     import os, signal
-    image_folder.decode = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    folder.decode = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main(_):
@@ -516,7 +518,7 @@ def main(_):
     print(checksum, images.gather(range(len(images)))[::3].sum(), part[0].sum(), part.gather([1, 2]).sum())
 
 
-command = image_folder.command
+command = folder.command
 command.run(main)
 """
 

@@ -15,13 +15,12 @@ import sys
 import time
 from pathlib import Path
 
-import command
+from ecgbeats import command
+from ecgbeats.records.simulation import make_records
 
 import pytest
 from conftest import PROJECT
 from test_run_sh import checkout
-
-import simulated_records
 
 RESULT = (
     "best.keras config.json log.csv metrics.json predictions.csv "
@@ -175,7 +174,7 @@ def test_records_become_images_on_the_node(tmp_path):
     node.data.mkdir()
     records = tmp_path / "records"
     records.mkdir()
-    for name in simulated_records.make_records(records)[::10]:
+    for name in make_records(records)[::10]:
         for path in records.glob(f"{name}.*"):
             shutil.move(path, node.data)
     uploaded = {path.name for path in node.data.iterdir()}

@@ -9,15 +9,15 @@ import shutil
 import subprocess
 import sys
 
-import command
+from ecgbeats import command
+from ecgbeats.images.folder import Images
+from ecgbeats.images.splits import split_as
 
 import numpy as np
 import pytest
 from conftest import PROJECT
 
 import model_keras
-import splits
-from image_folder import Images
 
 sys.path.append(str(PROJECT / "docs"))
 
@@ -202,7 +202,7 @@ def test_crops_are_compared_on_whole_test_parts(tmp_path, small_images):
     options = compare_crops.read_options(["--data", str(small_images), "--output", str(tmp_path)])
     fold = compare_crops.train_options(options, ["--augment"], 1)
     images = Images(small_images)
-    whole, few = splits.split_as(images, vars(fold)), compare_crops.few_images(images, fold, 8)
+    whole, few = split_as(images, vars(fold)), compare_crops.few_images(images, fold, 8)
     assert np.array_equal(few.test, whole.test)
     assert set(few.training) < set(whole.training)
     assert np.bincount(images.labels[few.training]).max() == 8

@@ -5,7 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
-import command
+from ecgbeats import command
 
 import cv2
 import numpy as np

@@ -7,7 +7,14 @@ import subprocess
 import sys
 import time
 
-from command import InputError
+from ecgbeats.command import InputError
+from ecgbeats.images.dataset import read_description
+from ecgbeats.images.drawings import DRAWINGS
+from ecgbeats.images.drawings.paper import draw, windows
+from ecgbeats.images.names import parse_image_name
+from ecgbeats.images.preview import sample_evenly
+from ecgbeats.records.symbols import CLASSES
+from ecgbeats.records.wfdb_files import read_record
 
 import cv2
 import numpy as np
@@ -15,10 +22,7 @@ import pytest
 from conftest import PROJECT
 from test_beats import COUNTS, DAMAGES, damage, write_record
 
-import beats
 import evaluate_keras
-import make_dataset
-from image_folder import read_description
 
 
 def copy_records(mitdb, folder, *names):
@@ -52,7 +56,7 @@ def test_all_real_records_give_every_beat(mitdb, tmp_path, run):
     assert found == COUNTS
     description = json.loads((tmp_path / "data/dataset.json").read_text())
     assert description["classes"] == COUNTS
-    assert list(description["classes"]) == list(beats.CLASSES["paper"])
+    assert list(description["classes"]) == list(CLASSES["paper"])
     assert description["lead"]["114"] == "MLII"
     assert description["lead"]["102"] == "V5"
     assert description["simulated"] is False
@@ -60,25 +64,25 @@ def test_all_real_records_give_every_beat(mitdb, tmp_path, run):
 
 
 def test_images_are_what_is_drawn_from_the_record(mitdb, few):
-    record = beats.read_record(mitdb / "207")
-    bounds = beats.windows(record.samples, record.rate, len(record.signal))
+    record = read_record(mitdb / "207")
+    bounds = windows(record.samples, record.rate, len(record.signal))
     files = sorted((few / "VFW").iterdir())
     assert len(files) == 40
     for file in files[:5]:
-        name, sample = beats.parse_image_name(file.name)
+        name, sample = parse_image_name(file.name)
         assert name == "207"
         [beat] = np.flatnonzero(record.samples == sample)
         assert record.symbols[beat] == "!"
         image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
         assert image.shape == (128, 128)
         assert image.dtype == np.uint8
-        assert (image == beats.draw(record.signal[slice(*bounds[beat])])).all()
+        assert (image == draw(record.signal[slice(*bounds[beat])])).all()
 
 
 def test_the_limit_is_even_over_records_and_seeded(mitdb, few, tmp_path, run):
     by_record = {}
     for file in (few / "NOR").iterdir():
-        record, _ = beats.parse_image_name(file.name)
+        record, _ = parse_image_name(file.name)
         by_record[record] = by_record.get(record, 0) + 1
     assert sum(by_record.values()) == 40
     assert max(by_record.values()) - min(by_record.values()) <= 1
@@ -117,12 +121,12 @@ def strips(mitdb, tmp_path_factory, run):
 
 
 def test_strips_are_drawn_from_the_record(mitdb, strips):
-    record = beats.read_record(mitdb / "209")
-    draw = beats.strips_drawer(record)
+    record = read_record(mitdb / "209")
+    draw = DRAWINGS["strips"](record)
     files = sorted((strips / "S").iterdir())
     assert len(files) == 30
     for file in files[:5]:
-        [beat] = np.flatnonzero(record.samples == beats.parse_image_name(file.name)[1])
+        [beat] = np.flatnonzero(record.samples == parse_image_name(file.name)[1])
         assert (cv2.imread(str(file), cv2.IMREAD_UNCHANGED) == draw(beat)).all()
     assert (strips / "preview.png").stat().st_size > 10_000
     assert read_description(strips)["options"]["drawing"] == "strips"
@@ -295,7 +299,7 @@ def test_a_full_disk_is_told_in_one_line(mitdb, tmp_path):
 @pytest.mark.parametrize("count", [1, 3, 10, 25])
 def test_sampling_evenly(count):
     samples = {"b": list(range(0, count, 2)), "a": list(range(1, count, 2)), "c": []}
-    chosen = make_dataset.sample_evenly(samples, 10)
+    chosen = sample_evenly(samples, 10)
     assert len(chosen) == min(count, 10)
     assert len(set(chosen)) == len(chosen)
     assert all(sample in samples[record] for record, sample in chosen)

@@ -8,14 +8,15 @@ import sys
 import zipfile
 from pathlib import Path
 
-import command
+from ecgbeats import command
+from ecgbeats.runs.networks import load_model, multiply_adds, read_classes, save_model
 
 import keras
 import numpy as np
 import pytest
 
 import model_keras
-from model_keras import MODELS, build_model, load_model, multiply_adds, read_classes, save_model
+from model_keras import MODELS, build_model
 
 PROJECT = Path(__file__).resolve().parents[1]
 CLASSES = ["NOR", "PVC", "PAB", "RBB", "LBB", "APC", "VFW", "VEB"]

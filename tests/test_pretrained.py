@@ -2,13 +2,17 @@
 
 import json
 
+from ecgbeats.images.drawings import DRAWINGS
+from ecgbeats.images.names import parse_image_name
+from ecgbeats.records.symbols import CLASSES
+from ecgbeats.records.wfdb_files import read_record
+from ecgbeats.runs.networks import load_model, multiply_adds
+from ecgbeats.scores.metrics import METRICS, score
+from ecgbeats.scores.predictions import read_predictions
+
 import numpy as np
 import pytest
 from conftest import PROJECT
-
-import beats
-import scores
-from model_keras import load_model, multiply_adds
 
 FOLDERS = {"paper": PROJECT / "pretrained", "strips": PROJECT / "pretrained" / "strips"}
 
@@ -30,12 +34,12 @@ def config(folder) -> dict:
 
 @pytest.fixture(scope="module")
 def predictions(folder):
-    return scores.read_predictions(folder / "predictions.csv")
+    return read_predictions(folder / "predictions.csv")
 
 
 def test_it_is_small(folder):
     model, classes = load_model(folder / "fast.keras")
-    assert classes == list(beats.CLASSES["paper"])
+    assert classes == list(CLASSES["paper"])
     assert model.count_params() <= 500_000
     assert multiply_adds(model) <= 25_000_000
     assert (folder / "fast.keras").stat().st_size <= 3_000_000
@@ -44,8 +48,8 @@ def test_it_is_small(folder):
 def test_its_scores_are_those_of_its_predictions(folder, predictions):
     metrics = json.loads((folder / "metrics.json").read_text())
     _, true, probabilities, classes = predictions
-    found = scores.score(true, probabilities, classes)
-    for key in ("accuracy", *scores.METRICS):
+    found = score(true, probabilities, classes)
+    for key in ("accuracy", *METRICS):
         assert metrics[key] == pytest.approx(found[key], abs=1e-6)
     assert metrics["confusion_matrix"] == found["confusion_matrix"]
     assert metrics["accuracy"] > 0.9905, "the paper's"
@@ -88,13 +92,13 @@ def test_it_finds_the_promised_accuracy_on_real_beats(mitdb, folder, drawing, co
     files, true, promised, _ = predictions
     by_record = {}
     for place, file in enumerate(files):
-        record, sample = beats.parse_image_name(file)
+        record, sample = parse_image_name(file)
         by_record.setdefault(record, []).append((sample, place))
     assert len(by_record) == 48
     images = np.empty((len(files), 128, 128, 1), np.uint8)
     for name, wanted in by_record.items():
-        record = beats.read_record(mitdb / name)
-        draw = beats.DRAWINGS[drawing](record)
+        record = read_record(mitdb / name)
+        draw = DRAWINGS[drawing](record)
         index = {int(sample): number for number, sample in enumerate(record.samples)}
         for sample, place in wanted:
             images[place, ..., 0] = draw(index[sample])

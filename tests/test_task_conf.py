@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 
-import command
+from ecgbeats import command
 
 import pytest
 from conftest import PROJECT

@@ -12,15 +12,17 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from ecgbeats.runs.networks import load_model
+from ecgbeats.runs.recorder import SPARE_SECONDS, Recorder, TimeIsUp
+from ecgbeats.scores.folds import fold_means
+
 import cv2
 import keras
 import numpy as np
 import pytest
 from forked import PROJECT, leave_no_memory, train
 
-import folds
 import train_keras
-from model_keras import load_model
 
 LOG_COLUMNS = "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds,images_per_second"
 RUN_FILES = {
@@ -339,7 +341,7 @@ def test_one_fold_alone_is_the_same_as_among_all(trained):
 
 def test_a_metric_that_a_fold_lacks_is_left_out_of_the_mean():
     names = ("accuracy", "sensitivity", "specificity", "ppv", "f1")
-    summary = folds.fold_means(
+    summary = fold_means(
         [dict.fromkeys(names, 0.5) | {"auc": auc, "specificity": None} for auc in (0.5, 1.0, None)]
     )
     assert summary["auc"]["mean"] == 0.75
@@ -386,7 +388,6 @@ def test_which_epoch_is_kept_changes_nothing_else(first, trained):
 @pytest.mark.parametrize(("keep", "kept"), [("best", 1), ("last", 2)])
 def test_best_keras_is_the_epoch_that_keep_asks_for(tmp_path, keep, kept):
     """The validation loss rises in the second epoch."""
-    import run_folder
 
     model = train_keras.build(
         train_keras.read_options(["--data", "x", "--output", "y", "--epochs", "2"]), "float32", 2, 1
@@ -401,7 +402,7 @@ def test_best_keras_is_the_epoch_that_keep_asks_for(tmp_path, keep, kept):
         def set_epoch(self, _epoch):
             pass
 
-    recorder = run_folder.Recorder(
+    recorder = Recorder(
         tmp_path, ["a", "b"], Batches(), lambda _step: 0.1, 2, {"validation": 10, "test": 10}, keep=keep
     )
     recorder.set_model(model)
@@ -528,25 +529,24 @@ def test_images_that_do_not_fit_into_memory_train_alike(first, trained):
 
 def test_compiling_does_not_count_as_the_rate_of_training(tmp_path, monkeypatch):
     """With 10 s for the first batch and 0.1 s for others, an hour is enough for more than one batch."""
-    import run_folder
 
     clock = [1000.0]
-    monkeypatch.setattr(run_folder.time, "time", lambda: clock[0])
+    monkeypatch.setattr("ecgbeats.runs.recorder.time.time", lambda: clock[0])
 
     class Batches:
         batch_size = 128
 
-    recorder = run_folder.Recorder(
+    recorder = Recorder(
         tmp_path, ["a", "b"], Batches, None, 1, {"validation": 10_000, "test": 10_000}, deadline=1100.0
     )
     recorder._started = clock[0]
-    with pytest.raises(run_folder.TimeIsUp):
+    with pytest.raises(TimeIsUp):
         for batch in range(10_000):
             clock[0] += 0.1 if batch else 10.0
             recorder.on_train_batch_end(batch)
     # Scoring takes half of 0.1 s for each of 79 batches, and a quarter more in reserve.
     scoring = 1.25 * 0.05 * 10_000 / 128
-    assert clock[0] == pytest.approx(1100 - run_folder.SPARE_SECONDS - scoring, abs=0.5)
+    assert clock[0] == pytest.approx(1100 - SPARE_SECONDS - scoring, abs=0.5)
 
 
 # -- a folder that holds a run ---------------------------------------------------------------------------------

@@ -1,15 +1,15 @@
 """Training, validation and test never share a beat; where it is promised, no patient either."""
 
-from command import InputError
+from ecgbeats.command import InputError
+from ecgbeats.images.names import image_name, record_names
+from ecgbeats.images.splits import DS1, DS2, PARTS, SAME_PATIENT, split_images
+from ecgbeats.records.symbols import CLASSES, symbol_classes
+from ecgbeats.records.wfdb_files import find_records, read_annotations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import beats
-import splits
-from splits import DS1, DS2, PARTS, split_images
 
 
 def parts_of(split):
@@ -32,16 +32,16 @@ def names_for(records, labels):
 def real(mitdb):
     """Names and labels of all real beats of the AAMI and paper classes, without drawing them."""
     found = {}
-    for scheme in beats.CLASSES:
-        classes = list(beats.CLASSES[scheme])
-        symbol_classes = beats.symbol_classes(scheme)
+    for scheme in CLASSES:
+        classes = list(CLASSES[scheme])
+        class_of = symbol_classes(scheme)
         names, labels = [], []
-        for record in beats.find_records(mitdb):
-            _, samples, symbols = beats.read_annotations(mitdb / record)
+        for record in find_records(mitdb):
+            _, samples, symbols = read_annotations(mitdb / record)
             for sample, symbol in zip(samples, symbols, strict=True):
-                if symbol in symbol_classes:
-                    names.append(f"{symbol_classes[symbol]}/{beats.image_name(record, sample)}")
-                    labels.append(classes.index(symbol_classes[symbol]))
+                if symbol in class_of:
+                    names.append(f"{class_of[symbol]}/{image_name(record, sample)}")
+                    labels.append(classes.index(class_of[symbol]))
         found[scheme] = (names, np.array(labels), classes)
     return found
 
@@ -91,7 +91,7 @@ def test_seeds_give_other_splits_and_the_same_seed_the_same(real):
 
 
 def patients(names, part):
-    return {splits.SAME_PATIENT.get(r, r) for r in splits.record_names([names[i] for i in part])}
+    return {SAME_PATIENT.get(r, r) for r in record_names([names[i] for i in part])}
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -143,11 +143,11 @@ def test_no_made_up_patient_is_ever_parted(owners, seed):
 def test_ds1_ds2_is_the_fields_list(real):
     names, labels, classes = real["aami"]
     split = split_images(names, labels, classes, "ds1-ds2")
-    found = [set(splits.record_names([names[i] for i in part])) for part in parts_of(split)]
+    found = [set(record_names([names[i] for i in part])) for part in parts_of(split)]
     assert found[0] | found[1] == set(DS1)
     assert not found[0] & found[1]
     assert found[2] == set(DS2)
-    # PAPER.md counts these.
+    # WHITE.md counts these.
     first = np.concatenate([split.training, split.validation])
     assert np.bincount(labels[first]).tolist() == [45866, 944, 3788, 415, 8]
     assert np.bincount(labels[split.test]).tolist() == [44259, 1837, 3221, 388, 7]

@@ -4,14 +4,16 @@ import hashlib
 from collections import Counter
 from pathlib import Path
 
-from command import SIMULATED_NOTICE
+from ecgbeats.command import SIMULATED_NOTICE
+from ecgbeats.images.drawings.paper import draw, windows
+from ecgbeats.records import simulation
+from ecgbeats.records.simulation import PATIENTS, SECONDS, SYMBOLS, make_records
+from ecgbeats.records.symbols import BEAT_SYMBOLS, CLASSES
+from ecgbeats.records.wfdb_files import read_record
 
 import numpy as np
 import pytest
 import wfdb
-
-import simulated_records
-from beats import BEAT_SYMBOLS, CLASSES, draw, read_record, windows
 
 # Over all files, by name. It changes with the simulation, and with numpy's random streams or wfdb's format.
 DIGEST = "f00a03b8851ca406680cdabcb34d305d734046d27d57c5849a9ff80aea212f48"
@@ -20,7 +22,7 @@ DIGEST = "f00a03b8851ca406680cdabcb34d305d734046d27d57c5849a9ff80aea212f48"
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("simulated")
-    assert simulated_records.make_records(folder) == names(folder)
+    assert make_records(folder) == names(folder)
     return folder
 
 
@@ -57,11 +59,11 @@ def test_every_file_has_the_known_bytes(folder):
 
 
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(simulated_records, "PATIENTS", 4)
+    monkeypatch.setattr(simulation, "PATIENTS", 4)
     digests = []
     for run, seed in enumerate((5, 5, 6)):
         (tmp_path / str(run)).mkdir()
-        simulated_records.make_records(tmp_path / str(run), seed=seed)
+        make_records(tmp_path / str(run), seed=seed)
         digests.append(digest(tmp_path / str(run)))
     assert digests[0] == digests[1] != digests[2]
 
@@ -69,7 +71,7 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path, monkey
 def test_each_record_is_a_header_a_signal_and_annotations(folder):
     expected = {f"{name}{suffix}" for name in names(folder) for suffix in (".hea", ".dat", ".atr")}
     assert {path.name for path in folder.iterdir()} == expected
-    assert len(names(folder)) == simulated_records.PATIENTS
+    assert len(names(folder)) == PATIENTS
 
 
 def test_headers_say_that_the_records_are_simulated(folder):
@@ -102,13 +104,13 @@ def test_no_peak_is_clipped(folder):
 def test_all_eight_classes_have_beats_and_normal_ones_are_most(annotations):
     counts = Counter(symbol for annotation in annotations.values() for symbol in annotation.symbol)
     beats = {symbol: count for symbol, count in counts.items() if symbol in BEAT_SYMBOLS}
-    assert set(beats) == set(CLASSES["paper"].values()) == set(simulated_records.SYMBOLS)
+    assert set(beats) == set(CLASSES["paper"].values()) == set(SYMBOLS)
     assert max(beats, key=beats.get) == "N"
     assert min(beats.values()) >= 250
     assert 8_000 <= sum(beats.values()) <= 10_000
 
 
-@pytest.mark.parametrize("symbol", simulated_records.SYMBOLS)
+@pytest.mark.parametrize("symbol", SYMBOLS)
 def test_each_class_has_enough_patients_for_ten_folds(annotations, symbol):
     counts = [annotation.symbol.count(symbol) for annotation in annotations.values()]
     present = [count for count in counts if count]
@@ -119,7 +121,7 @@ def test_each_class_has_enough_patients_for_ten_folds(annotations, symbol):
 def test_annotations_rise_and_lie_within_the_record(annotations):
     for annotation in annotations.values():
         assert (np.diff(annotation.sample) > 0).all()
-        assert 0 <= annotation.sample[0] < annotation.sample[-1] < simulated_records.SECONDS * 360
+        assert 0 <= annotation.sample[0] < annotation.sample[-1] < SECONDS * 360
 
 
 def test_marks_that_are_no_beats_are_among_the_annotations(annotations):

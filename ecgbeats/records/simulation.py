@@ -16,9 +16,10 @@ ectopic, paced, flutter) are other sums of Gaussians; a wave here may be any bum
 import os
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
 
-from command import SIMULATED_NOTICE
+from ecgbeats.command import SIMULATED_NOTICE
+from ecgbeats.records import simulated_waves as waves
+from ecgbeats.records.simulated_waves import Beat, T
 
 import numpy as np
 import wfdb
@@ -32,7 +33,6 @@ ADC_BITS = 11
 ADC_GAIN = 200  # units per millivolt
 ADC_ZERO = 1024
 SYMBOLS = ("N", "V", "/", "R", "L", "A", "!", "E")
-
 # Every fourth patient is of the same kind: what conducts most of the beats. Ten of each, so that even ten folds
 # of whole records can hold every class.
 KINDS = ("N", "/", "R", "L")
@@ -44,134 +44,6 @@ OTHERS = {
     "L": ("nA!", "VE", "V!", "nAE", "nE"),
     "/": ("nVA", "E!", "VE", "nA!", "V"),
 }
-
-P, SPIKE, QRS, T = range(4)  # the parts of a beat
-
-
-class Beat(NamedTuple):
-    """One turn of the phase, or a P wave that is not conducted (symbol ``x``)."""
-
-    time: float  # seconds from the record's start to the main deflection
-    symbol: str
-    form: int  # which of the patient's shapes for this symbol
-
-
-# --- The shapes of beats --------------------------------------------------------------------------------------
-# A shape is an array (waves, 5) with a row for each Gaussian: part, centre, width (standard deviation), height
-# in MLII, height in V1. Seconds from the main deflection at 60 beats a minute, where the phase is 2 pi times
-# the seconds; millivolts.
-
-
-def _waves(part: int, *rows: tuple) -> np.ndarray:
-    return np.array([(part, *row) for row in rows])
-
-
-def _p_wave(rng: np.random.Generator) -> np.ndarray:
-    start, height = -rng.uniform(0.145, 0.19), rng.uniform(0.09, 0.22)
-    width = rng.uniform(0.016, 0.024)
-    return _waves(
-        P,
-        (start, width, height, 0.5 * height),
-        (start + 1.6 * width, width, 0.5 * height, -0.4 * height),
-    )
-
-
-def _t_wave(rng: np.random.Generator, mlii: float, v1: float, delay: float = 0.0) -> np.ndarray:
-    """Return a T wave of about these heights that rises slowly and falls fast, as T waves do."""
-    centre, width = delay + rng.uniform(0.24, 0.29), rng.uniform(0.045, 0.06)
-    return _waves(
-        T,
-        (centre - 0.8 * width, 1.1 * width, 0.6 * mlii, 0.6 * v1),
-        (centre + 0.3 * width, 0.65 * width, 0.65 * mlii, 0.65 * v1),
-    )
-
-
-def _normal_qrs(rng: np.random.Generator) -> np.ndarray:
-    axis = np.deg2rad(rng.uniform(5, 90))  # of the heart in the frontal plane; MLII looks along 60 degrees
-    size = rng.uniform(0.9, 1.9)
-    tall = size * np.cos(axis - np.pi / 3)
-    deep = size * rng.uniform(0.05, 0.2) + 0.25 * size * max(0.0, np.sin(np.pi / 6 - axis))
-    width = rng.uniform(0.009, 0.0125)
-    return _waves(
-        QRS,
-        (-2.5 * width, 0.8 * width, -rng.uniform(0.02, 0.15) * size, rng.uniform(0.1, 0.3)),
-        (0.0, width, tall, -rng.uniform(0.6, 1.3)),
-        (2.5 * width, 0.9 * width, -deep, -rng.uniform(0.0, 0.3)),
-    )
-
-
-def _right_block(rng: np.random.Generator, p_wave: np.ndarray) -> np.ndarray:
-    """Right bundle branch block: the right ventricle follows late (broad S in MLII, R' in V1)."""
-    tall, late = rng.uniform(0.6, 1.5), rng.uniform(0.052, 0.066)
-    width = rng.uniform(0.010, 0.013)
-    qrs = _waves(
-        QRS,
-        (-2.5 * width, 0.8 * width, -rng.uniform(0.0, 0.1), rng.uniform(0.1, 0.3)),
-        (0.0, width, tall, -rng.uniform(0.2, 0.5)),
-        (late, rng.uniform(0.019, 0.026), -rng.uniform(0.35, 0.65) * tall, rng.uniform(0.6, 1.2)),
-    )
-    t_wave = _t_wave(rng, rng.uniform(0.12, 0.35), -rng.uniform(0.15, 0.35), delay=0.03)
-    return np.vstack([p_wave, qrs, t_wave])
-
-
-def _left_block(rng: np.random.Generator, p_wave: np.ndarray) -> np.ndarray:
-    """Left bundle branch block: broad, notched R without Q, T against it; V1 mostly downwards."""
-    first, second = rng.uniform(0.6, 1.3), rng.uniform(0.6, 1.3)
-    gap, width = rng.uniform(0.05, 0.062), rng.uniform(0.020, 0.025)
-    qrs = _waves(
-        QRS,
-        (0.0, width, first, -rng.uniform(0.5, 1.0)),
-        (gap, 1.1 * width, second, -rng.uniform(0.6, 1.2)),
-    )
-    strain = _waves(T, (0.14, 0.04, -rng.uniform(0.0, 0.12), rng.uniform(0.05, 0.15)))
-    t_wave = _t_wave(rng, -rng.uniform(0.15, 0.45), rng.uniform(0.2, 0.5), delay=0.06)
-    return np.vstack([p_wave, qrs, strain, t_wave])
-
-
-def _paced(rng: np.random.Generator, p_wave: np.ndarray, upwards: bool) -> np.ndarray:
-    """Paced beat: the stimulus' spike, then a wide QRS, as a rule downwards in MLII (right apex)."""
-    sign = 1 if upwards else -1
-    size, width = rng.uniform(0.7, 1.6), rng.uniform(0.026, 0.036)
-    spike = rng.uniform(0.65, 1.2) * size * (1 if rng.random() < 0.7 else -1)
-    late = 2.4 * width + rng.uniform(0.012, 0.025)  # of the QRS; the spike is what MIT-BIH's mark stands on
-    waves = [
-        _waves(SPIKE, (0.0, 0.0025, spike, 0.7 * spike), (0.010, 0.004, -0.15 * spike, -0.1 * spike)),
-        _waves(
-            QRS,
-            (late, width, sign * size, -rng.uniform(0.6, 1.3)),
-            (late + 1.6 * width, 0.9 * width, sign * rng.uniform(0.0, 0.5) * size, -rng.uniform(0.0, 0.5)),
-        ),
-        _t_wave(rng, -sign * rng.uniform(0.25, 0.45) * size, rng.uniform(0.2, 0.5), delay=0.12),
-    ]
-    if rng.random() < 0.5:  # a pacemaker that follows the atria
-        waves.append(p_wave + np.array([0, 0.02, 0, 0, 0]))
-    return np.vstack(waves)
-
-
-def _ventricular(rng: np.random.Generator, upwards: bool, size: float) -> np.ndarray:
-    """Beat from a ventricle: wide QRS, T against it, no P."""
-    sign, width = (1 if upwards else -1), rng.uniform(0.027, 0.038)
-    v1 = rng.uniform(0.5, 1.3) * (1 if rng.random() < 0.5 else -1)
-    qrs = _waves(
-        QRS,
-        (-2.2 * width, 0.8 * width, -sign * rng.uniform(0.0, 0.3) * size, -0.2 * v1),
-        (0.0, width, sign * size, v1),
-        (1.9 * width, 0.9 * width, sign * rng.uniform(-0.35, 0.3) * size, 0.2 * v1),
-    )
-    return np.vstack(
-        [qrs, _t_wave(rng, -sign * rng.uniform(0.3, 0.55) * size, -rng.uniform(0.3, 0.5) * v1, delay=0.06)]
-    )
-
-
-def _flutter(rng: np.random.Generator, period: float) -> np.ndarray:
-    """One wave of ventricular flutter: up, and down half a period later, QRS and T not to be told apart."""
-    size, v1 = rng.uniform(0.7, 1.6), rng.uniform(0.2, 0.9)
-    middle, width = period * rng.uniform(0.45, 0.55), period * rng.uniform(0.16, 0.2)
-    return _waves(
-        QRS,
-        (0.0, width, size, v1),
-        (middle, width, -rng.uniform(0.6, 1.0) * size, -v1),
-    )
 
 
 class _Patient:
@@ -194,25 +66,25 @@ class _Patient:
         self.flutter_rr = rng.uniform(0.205, 0.29)  # 207 to 293 waves a minute
         self.blocked = rng.random() < 0.3  # the pause before E shows a P wave that is not conducted
 
-        p_wave, normal_qrs = _p_wave(rng), _normal_qrs(rng)
+        p_wave, normal_qrs = waves.p_wave(rng), waves.normal_qrs(rng)
         t_height = -rng.uniform(0.06, 0.15) if rng.random() < 0.15 else rng.uniform(0.12, 0.35)  # of the QRS
-        t_wave = _t_wave(rng, t_height * normal_qrs[:, 3].max(), rng.uniform(-0.2, 0.25))
+        t_wave = waves.t_wave(rng, t_height * normal_qrs[:, 3].max(), rng.uniform(-0.2, 0.25))
         early_p = p_wave * np.array([1, rng.uniform(0.75, 0.85), rng.uniform(0.7, 0.9), 1, 1])
         early_p[:, 3:] *= rng.uniform(0.7, 1.2) * (1 if rng.random() < 0.5 else -1)
         slight = np.array([1, 1, 1, rng.uniform(0.88, 1.08), rng.uniform(0.88, 1.08)])  # change of the QRS
         up = rng.random() < 0.6
         self.forms = {
             "N": [np.vstack([p_wave, normal_qrs, t_wave])],
-            "R": [_right_block(rng, p_wave)],
-            "L": [_left_block(rng, p_wave)],
-            "/": [_paced(rng, p_wave, upwards=order % 3 == 1)],
+            "R": [waves.right_block(rng, p_wave)],
+            "L": [waves.left_block(rng, p_wave)],
+            "/": [waves.paced(rng, p_wave, upwards=order % 3 == 1)],
             "A": [np.vstack([early_p, normal_qrs * slight, t_wave])],
             "V": [
-                _ventricular(rng, up, rng.uniform(0.9, 2.2)),
-                _ventricular(rng, not up, rng.uniform(0.9, 2.2)),
+                waves.ventricular(rng, up, rng.uniform(0.9, 2.2)),
+                waves.ventricular(rng, not up, rng.uniform(0.9, 2.2)),
             ],
-            "E": [_ventricular(rng, rng.random() < 0.5, rng.uniform(0.7, 1.8))],
-            "!": [_flutter(rng, self.flutter_rr)],
+            "E": [waves.ventricular(rng, rng.random() < 0.5, rng.uniform(0.7, 1.8))],
+            "!": [waves.flutter(rng, self.flutter_rr)],
             "x": [p_wave],
         }
         self.multiform = rng.random() < 0.35
@@ -230,9 +102,6 @@ class _Patient:
             "L": "Left bundle branch block",
         }[self.kind]
         return f"{conduction}, sinus rate {60 / self.rr:.0f}/min"
-
-
-# --- The order of beats in time -------------------------------------------------------------------------------
 
 
 def _episodes(patient: _Patient, rng: np.random.Generator) -> tuple[list[str], list[str]]:
@@ -324,9 +193,6 @@ def _rhythm(patient: _Patient, rng: np.random.Generator) -> list[Beat]:
         beats.append(Beat(time, symbol, form))
 
 
-# --- Voltage and noise ----------------------------------------------------------------------------------------
-
-
 def _voltage(patient: _Patient, rhythm: list[Beat], rng: np.random.Generator) -> np.ndarray:
     """Return the clean signal, (samples, leads), in millivolts."""
     signal = np.zeros((SECONDS * SAMPLING_RATE, len(LEADS)))
@@ -375,9 +241,6 @@ def _noise(patient: _Patient, rng: np.random.Generator) -> tuple[np.ndarray, lis
             after = np.maximum(0.0, time - time[move]) / rng.uniform(0.15, 0.5)
             noise[:, lead] += rng.uniform(-0.5, 0.5) * after * np.exp(1 - after)
     return noise, moves
-
-
-# --- Annotations and files ------------------------------------------------------------------------------------
 
 
 def _annotations(

@@ -1,6 +1,6 @@
 """Write report.html into a run folder: the scores of a run and what they mean, for people to read.
 
-    python report.py RUN_DIR --data DIR
+    python -m ecgbeats.scores.report RUN_DIR --data DIR
 
 One self-contained file: no network, no scripts; pictures and figures stand in it as data. It fits a phone and
 paper, dark and light. train_keras.py calls write_report() when a run ends.
@@ -14,17 +14,23 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.canvas import IMAGE_SIZE, WHITE
+from ecgbeats.images.dataset import read_description
+from ecgbeats.images.image_files import decode
+from ecgbeats.images.names import parse_image_name, record_names
+from ecgbeats.images.splits import PARTS
+from ecgbeats.scores.figures import plot_confusion_matrix, plot_curves, plot_per_class
+from ecgbeats.scores.intervals import bootstrap_intervals
+from ecgbeats.scores.log_plot import AXIS_LABELS, plot_training
+from ecgbeats.scores.logs import LOG_NAME, best_epoch, read_keep, read_log
+from ecgbeats.scores.metrics import METRICS
+from ecgbeats.scores.predictions import read_predictions
+from ecgbeats.scores.words import TITLES, in_words, interval_words
 
 import cv2
 import numpy as np
-
-import plot_logs
-import scores
-import splits
-from beats import IMAGE_SIZE, parse_image_name
-from image_folder import decode, read_description
 
 TYPICAL_BEATS = 6  # of each class, in the gallery
 ALL_TYPICAL_BEATS = 96  # of all classes together: other people's folders have many
@@ -33,14 +39,12 @@ SAME_ERRORS = 3  # of one record, true and predicted class: one patient would el
 # The erased squares of what_it_looks_at, in pixels. At half a square apart their tents add up to one.
 PATCH = 16
 STRIDE = PATCH // 2
-WHITE = 255
 # How far a probability may be from predictions.csv: other devices round otherwise, other images differ more.
 TOLERANCE = 0.05
 LARGEST_SVG = 300_000  # bytes; curves of 10,000 beats can take a megabyte
 # What config.json names the records of each part by.
 RECORD_KEYS = {"training": "train_records", "validation": "validation_records", "test": "test_records"}
 FEW_RECORDS = 20  # with fewer of them, intervals over records are rough
-
 # For each split: what it means, and what leaks.
 PROTOCOLS = {
     "beats": (
@@ -137,7 +141,7 @@ def write_report(folder, data_folder, model=None) -> Path:
     # A wrong --data is told before Keras is imported.
     pictures = {i: run.image(i) for i in [*errors, *(i for chosen in typical for i in chosen)]}
     if model is None:
-        from model_keras import load_model
+        from ecgbeats.runs.networks import load_model
 
         with command.quiet_import():
             model, _ = load_model(run.folder / "best.keras")
@@ -157,12 +161,9 @@ def write_report(folder, data_folder, model=None) -> Path:
     return path
 
 
-# -- the run -----------------------------------------------------------------------------------------------
-
-
 def read_run(folder: Path, data_folder: Path) -> Run:
     """Read and check a run folder. Raises InputError for what is missing, broken or of another run."""
-    from model_keras import read_classes
+    from ecgbeats.runs.networks import read_classes
 
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; name a run folder of train_keras.py")
@@ -170,7 +171,7 @@ def read_run(folder: Path, data_folder: Path) -> Run:
         raise InputError(f"--data {data_folder} is no folder; name the images that the run was trained on")
     config = _read_json(folder / "config.json", "options", "simulated", "versions", "devices", "images")
     metrics = _read_json(folder / "metrics.json", "accuracy", "per_class", "confusion_matrix", "epochs")
-    files, true, probabilities, classes = scores.read_predictions(folder / "predictions.csv")
+    files, true, probabilities, classes = read_predictions(folder / "predictions.csv")
     for name, found in (
         ("metrics.json", metrics.get("classes")),
         ("config.json", config.get("classes")),
@@ -198,13 +199,13 @@ def read_run(folder: Path, data_folder: Path) -> Run:
         classes,
     )
     over_records = config["options"]["split"] != "beats"
-    records = splits.record_names(files) if over_records else None
+    records = record_names(files) if over_records else None
     with_202 = metrics.get("without_record_202")
     if not metrics.get("intervals"):
-        metrics["intervals"] = scores.intervals(true, probabilities, classes, records)
+        metrics["intervals"] = bootstrap_intervals(true, probabilities, classes, records)
     if with_202 and not with_202.get("intervals"):
         others = records != "202"
-        with_202["intervals"] = scores.intervals(
+        with_202["intervals"] = bootstrap_intervals(
             true[others], probabilities[others], classes, records[others]
         )
     return run
@@ -230,7 +231,7 @@ def choose_typical(run: Run) -> list[list[int]]:
     Typical is what has a probability near the median of its record. Records take turns, those with the most
     beats first.
     """
-    records = splits.record_names(run.files)
+    records = record_names(run.files)
     if records is None:
         records = np.zeros(len(run.files), int)
     most = max(1, min(TYPICAL_BEATS, ALL_TYPICAL_BEATS // len(run.classes)))
@@ -259,9 +260,6 @@ def choose_errors(run: Run) -> list[int]:
         if seen[kind] <= SAME_ERRORS and len(chosen) < ERRORS:
             chosen.append(i)
     return chosen
-
-
-# -- what the network looks at -----------------------------------------------------------------------------
 
 
 def what_it_looks_at(model, image: np.ndarray, label: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -327,9 +325,6 @@ def overlay(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
     return np.round(ground * image[..., np.newaxis]).astype(np.uint8)
 
 
-# -- sections ----------------------------------------------------------------------------------------------
-
-
 def score_section(run: Run) -> str:
     """Return the protocol in words, the overall scores and those of each class, with intervals."""
     metrics, options = run.metrics, run.config["options"]
@@ -337,7 +332,7 @@ def score_section(run: Run) -> str:
     if options["folds"] is not None:
         meaning += f" This is fold {options['fold']} (from 0) of {options['folds']}, the test part."
     sizes = []
-    for part in splits.PARTS:
+    for part in PARTS:
         words = f"{part} {run.config['images'][part]:,d} beats"
         records = run.config.get(RECORD_KEYS[part])
         sizes.append(words + (f" of {len(records)} records" if records else ""))
@@ -359,7 +354,7 @@ def score_section(run: Run) -> str:
     if "without_record_202" in metrics:
         columns = {"DS2": metrics, "DS2 without 202": metrics["without_record_202"]}
     rows = []
-    for key in ("accuracy", *scores.METRICS):
+    for key in ("accuracy", *METRICS):
         cells = "".join(
             f"<td>{_value(m[key], key)}</td><td>{_interval(m['intervals'].get(key), key)}</td>"
             for m in columns.values()
@@ -379,13 +374,13 @@ def score_section(run: Run) -> str:
         _table(
             "Scores of each class",
             '<tr><th scope="col">Class</th><th scope="col">Beats</th>'
-            + "".join(f'<th scope="col">{_title(key)}</th>' for key in scores.METRICS)
+            + "".join(f'<th scope="col">{_title(key)}</th>' for key in METRICS)
             + "</tr>",
             [_class_row(run, name) for name in run.classes],
             _about_intervals(run),
         )
     )
-    figure = scores.plot_per_class(metrics, metrics["intervals"], run.note)
+    figure = plot_per_class(metrics, metrics["intervals"], run.note)
     html.append(
         _figure(
             figure,
@@ -401,10 +396,9 @@ def _class_row(run: Run, name: str) -> str:
     ends = run.metrics["intervals"]["per_class"][name]
     head = f'<tr><th scope="row">{escape(name)}</th><td>{values["support"]:,d}</td>'
     if not values["support"]:
-        return f'{head}<td class="absent" colspan="{len(scores.METRICS)}">absent: no test beats</td></tr>'
+        return f'{head}<td class="absent" colspan="{len(METRICS)}">absent: no test beats</td></tr>'
     cells = "".join(
-        f"<td>{_value(values[key], key)}<small>{_interval(ends[key], key)}</small></td>"
-        for key in scores.METRICS
+        f"<td>{_value(values[key], key)}<small>{_interval(ends[key], key)}</small></td>" for key in METRICS
     )
     return f"{head}{cells}</tr>"
 
@@ -412,7 +406,7 @@ def _class_row(run: Run, name: str) -> str:
 def _about_intervals(run: Run) -> str:
     """Say how the intervals were made, where there are none, and how far they can be trusted."""
     intervals = run.metrics["intervals"]
-    words = f"Small print: {scores.interval_words(intervals)}, {intervals['repeats']:,d} repeats. "
+    words = f"Small print: {interval_words(intervals)}, {intervals['repeats']:,d} repeats. "
     words += "One without any error has no width, which does not mean that there can be none. PPV: positive predictive value (precision). AUC: area under the ROC curve."
     missing = {name: why for name, why in intervals.get("missing", {}).items() if why != "no beats"}
     if missing:
@@ -435,12 +429,12 @@ def confusion_section(run: Run) -> str:
     ]
     words = f"Most frequent: {'; '.join(kinds)}." if kinds else "No test beat is classified wrongly."
     alt = f"Confusion matrix, rows are the true classes. {words}"
-    return f"<p>{escape(words)}</p>" + _figure(scores.plot_confusion_matrix(run.metrics, run.note), alt)
+    return f"<p>{escape(words)}</p>" + _figure(plot_confusion_matrix(run.metrics, run.note), alt)
 
 
 def curves_section(run: Run) -> str:
     """Return the ROC and precision-recall curves."""
-    figure = scores.plot_curves(run.true, run.probabilities, run.classes, run.note)
+    figure = plot_curves(run.true, run.probabilities, run.classes, run.note)
     areas = [
         f"{name} {_value(run.metrics['per_class'][name]['auc'], 'auc')}"
         for name in run.classes
@@ -454,17 +448,17 @@ def training_section(run: Run) -> str:
     """Return the curves of loss and accuracy."""
     if not run.metrics["epochs"]:
         return "<p>No epoch had ended when training stopped, so the network is scored as it was.</p>"
-    log = plot_logs.read_log(run.folder / plot_logs.LOG_NAME)
-    keep = plot_logs.read_keep(run.folder)
-    best = plot_logs.best_epoch(log, keep)
+    log = read_log(run.folder / LOG_NAME)
+    keep = read_keep(run.folder)
+    best = best_epoch(log, keep)
     name = run.folder.resolve().name
     html = []
     for metric in ("loss", "accuracy"):
-        figure = plot_logs.plot({name: log}, metric, run.note, {name: keep})
+        figure = plot_training({name: log}, metric, run.note, {name: keep})
         figure.set_size_inches(5.2, 3.6)  # so small that a phone shows it whole
         last, lowest = (log[f"val_{metric}"][i] for i in (-1, best))
         alt = (
-            f"{plot_logs.AXIS_LABELS[metric]} of training and validation against epochs; validation {lowest:.4g} at epoch "
+            f"{AXIS_LABELS[metric]} of training and validation against epochs; validation {lowest:.4g} at epoch "
             f"{log['epoch'][best]:.10g}, which is best.keras, and {last:.4g} at the last, {log['epoch'][-1]:.10g}."
         )
         html.append(_figure(figure, alt))
@@ -569,8 +563,8 @@ def typical_section(run: Run, typical: list[list[int]], pictures: dict) -> str:
 
 def origin_section(run: Run, model) -> str:
     """Return all that is needed to make this run again: options, versions, devices, times, commands."""
-    from model_keras import multiply_adds
-    from run_folder import duration
+    from ecgbeats.runs.networks import multiply_adds
+    from ecgbeats.runs.recorder import duration
 
     config, metrics = run.config, run.metrics
     facts = {
@@ -588,13 +582,13 @@ def origin_section(run: Run, model) -> str:
         "checksum of the data": config.get("data_sha256"),
     }
     if metrics["epochs"]:
-        speed = plot_logs.read_log(run.folder / plot_logs.LOG_NAME).get("images_per_second")
+        speed = read_log(run.folder / LOG_NAME).get("images_per_second")
         facts["speed"] = (
             f"{np.median(speed):,.0f} images/s in training (median epoch)" if speed is not None else None
         )
     options = {f"--{name.replace('_', '-')}": value for name, value in config["options"].items()}
-    records = {f"{part} records": " ".join(config.get(RECORD_KEYS[part]) or []) for part in splits.PARTS}
-    here = ["python", "report.py", str(run.folder), "--data", str(run.data_folder)]
+    records = {f"{part} records": " ".join(config.get(RECORD_KEYS[part]) or []) for part in PARTS}
+    here = ["python", "-m", "ecgbeats.scores.report", str(run.folder), "--data", str(run.data_folder)]
     commands = "\n".join([config.get("command", ""), shlex.join(here)])
     return (
         f'<h3>Commands</h3><pre tabindex="0">{escape(commands)}</pre>'
@@ -603,8 +597,6 @@ def origin_section(run: Run, model) -> str:
         f"<h3>Records</h3>{_facts(records)}"
     )
 
-
-# -- HTML --------------------------------------------------------------------------------------------------
 
 STYLE = """
 :root { color-scheme: light dark; --ground: #fff; --text: #1b1e22; --soft: #565d66; --line: #d3d8de;
@@ -728,7 +720,7 @@ not for diagnosis.</p>
 </header>
 <main>
 {body}</main>
-<footer class="soft">Made by report.py, version {escape(command.VERSION)}. No medical device.</footer>
+<footer class="soft">Made by ecgbeats.scores.report, version {escape(command.VERSION)}. No medical device.</footer>
 </body>
 </html>
 """
@@ -743,12 +735,12 @@ SUMMARY = {
 
 def _value(value: float | None, key: str = "accuracy") -> str:
     """Return a score in words (see scores), without a line break before the percent sign."""
-    return scores.in_words(value, key).replace(" %", "\N{NO-BREAK SPACE}%")
+    return in_words(value, key).replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def _title(key: str) -> str:
     """Return a score's name with a capital."""
-    return scores.TITLES[key][0].upper() + scores.TITLES[key][1:]
+    return TITLES[key][0].upper() + TITLES[key][1:]
 
 
 def _interval(ends: list[float] | None, key: str) -> str:
@@ -807,7 +799,7 @@ def _picture(image: np.ndarray, alt: str) -> str:
 
 def main(arguments: list[str]) -> None:
     """Read the options, write the report."""
-    parser = command.Parser(prog="report.py", description=__doc__)
+    parser = command.Parser(prog="python -m ecgbeats.scores.report", description=__doc__)
     parser.add_argument("run", metavar="RUN_DIR", type=Path, help="a finished run folder of train_keras.py")
     parser.add_argument(
         "--data", metavar="DIR", type=Path, required=True, help="the images that the run was trained on"
@@ -815,7 +807,3 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     path = write_report(options.run, options.data)
     print(f"Wrote {path} ({path.stat().st_size / 1e6:.1f} MB)")
-
-
-if __name__ == "__main__":
-    command.run(main)

@@ -8,14 +8,25 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 
-import command
+from ecgbeats import command
+from ecgbeats.scores.intervals import bootstrap_intervals
+from ecgbeats.scores.metrics import score
+from ecgbeats.scores.predictions import read_predictions
+from ecgbeats.scores.report import (
+    STYLE,
+    Run,
+    choose_errors,
+    choose_typical,
+    overlay,
+    read_run,
+    what_it_looks_at,
+    write_report,
+)
 
 import cv2
 import numpy as np
 import pytest
 
-import report
-import scores
 from model_keras import MODELS
 
 RATE = 360.0
@@ -48,7 +59,7 @@ def trained(data, tmp_path_factory, run):
 @pytest.fixture(scope="module")
 def written(trained, data):
     """The report of that run."""
-    return report.write_report(trained, data)
+    return write_report(trained, data)
 
 
 @pytest.fixture
@@ -92,8 +103,8 @@ def test_report_is_one_small_file_that_needs_nothing(written):
         "data:image/png;base64", "data:image/svg+xml;base64",
     }  # fmt: skip
     assert all(link["href"].startswith(("#", "data:")) for link in page.every("a") + page.every("link"))
-    assert "url(" not in report.STYLE
-    assert "@import" not in report.STYLE
+    assert "url(" not in STYLE
+    assert "@import" not in STYLE
 
 
 def test_every_picture_has_words_and_every_link_a_target(written):
@@ -114,24 +125,24 @@ def test_report_says_what_it_is(written):
 
 def test_report_of_real_data_has_no_notice(copy, data):
     change(copy / "config.json", simulated=False)
-    assert command.SIMULATED_NOTICE not in Page(report.write_report(copy, data)).words
+    assert command.SIMULATED_NOTICE not in Page(write_report(copy, data)).words
 
 
 def test_scores_and_intervals_are_those_of_the_run(trained, written):
     metrics = json.loads((trained / "metrics.json").read_text())
-    files, true, probabilities, classes = scores.read_predictions(trained / "predictions.csv")
+    files, true, probabilities, classes = read_predictions(trained / "predictions.csv")
     records = [file.split("/")[1].split("_")[0] for file in files]
-    low, high = scores.intervals(true, probabilities, classes, records)["accuracy"]
+    low, high = bootstrap_intervals(true, probabilities, classes, records)["accuracy"]
     words = Page(written).words
     assert f"Accuracy {100 * metrics['accuracy']:.2f} % {100 * low:.2f} to {100 * high:.2f}" in words
     assert "bootstrap intervals over" in words
 
 
 def test_intervals_of_metrics_json_are_taken_as_they_are(copy, data):
-    _, true, probabilities, classes = scores.read_predictions(copy / "predictions.csv")
-    intervals = scores.intervals(true, probabilities, classes, repeats=10) | {"accuracy": [0.1234, 0.2345]}
+    _, true, probabilities, classes = read_predictions(copy / "predictions.csv")
+    intervals = bootstrap_intervals(true, probabilities, classes, repeats=10) | {"accuracy": [0.1234, 0.2345]}
     change(copy / "metrics.json", intervals=intervals)
-    assert "12.34 to 23.45" in Page(report.write_report(copy, data)).words
+    assert "12.34 to 23.45" in Page(write_report(copy, data)).words
 
 
 @pytest.mark.parametrize(
@@ -143,16 +154,16 @@ def test_intervals_are_over_what_the_split_parts(copy, data, split, resampled):
     metrics = json.loads((copy / "metrics.json").read_text())
     metrics.pop("intervals", None)
     (copy / "metrics.json").write_text(json.dumps(metrics))
-    assert report.read_run(copy, data).metrics["intervals"]["resampled"] == resampled
+    assert read_run(copy, data).metrics["intervals"]["resampled"] == resampled
 
 
 def test_ds1_ds2_shows_the_scores_without_record_202(copy, data):
     config, metrics = (json.loads((copy / name).read_text()) for name in ("config.json", "metrics.json"))
     change(copy / "config.json", options=config["options"] | {"split": "ds1-ds2"})
-    _, true, probabilities, classes = scores.read_predictions(copy / "predictions.csv")
-    half = scores.score(true[::2], probabilities[::2], classes)
+    _, true, probabilities, classes = read_predictions(copy / "predictions.csv")
+    half = score(true[::2], probabilities[::2], classes)
     change(copy / "metrics.json", without_record_202=half | {"intervals": metrics.get("intervals")})
-    words = Page(report.write_report(copy, data)).words
+    words = Page(write_report(copy, data)).words
     assert f"DS2 without 202 {len(true[::2])} beats" in words
     assert "record 202 (DS2) are of the same patient" in words
 
@@ -174,7 +185,7 @@ def test_run_without_an_epoch_says_so(copy, data):
     change(copy / "metrics.json", epochs=0, best_epoch=None)
     log = copy / "log.csv"
     log.write_text(log.read_text().partition("\n")[0] + "\n")
-    assert "No epoch had ended" in Page(report.write_report(copy, data)).words
+    assert "No epoch had ended" in Page(write_report(copy, data)).words
 
 
 def make_run(names, true, predicted, probability=None, rates=None, classes=("A", "B")):
@@ -183,9 +194,7 @@ def make_run(names, true, predicted, probability=None, rates=None, classes=("A",
     sure = np.full(len(true), 0.9) if probability is None else np.array(probability)
     probabilities = np.repeat((1 - sure)[:, np.newaxis] / (len(classes) - 1), len(classes), axis=1)
     probabilities[np.arange(len(true)), predicted] = sure
-    return report.Run(
-        None, None, {}, {}, {"sampling_rate": rates or {}}, names, true, probabilities, list(classes)
-    )
+    return Run(None, None, {}, {}, {"sampling_rate": rates or {}}, names, true, probabilities, list(classes))
 
 
 @pytest.mark.parametrize(
@@ -203,13 +212,13 @@ def test_without_sampling_rate_the_file_is_named():
 def test_errors_are_the_surest_and_not_all_of_one_record():
     names = [f"A/1_{i}.png" for i in range(6)] + ["A/2_0.png", "A/2_1.png"]
     run = make_run(names, [0] * 8, [1] * 7 + [0], [0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.55, 1.0])
-    assert report.choose_errors(run) == [5, 4, 3, 6]
+    assert choose_errors(run) == [5, 4, 3, 6]
 
 
 def test_typical_beats_are_right_near_the_median_and_take_turns():
     names = [f"A/1_{i}.png" for i in range(5)] + ["A/2_0.png", "A/2_1.png", "B/2_2.png"]
     run = make_run(names, [0] * 7 + [1], [0] * 6 + [1, 0], [0.99, 0.7, 0.8, 0.6, 0.9, 0.75, 0.9, 0.9])
-    chosen = report.choose_typical(run)
+    chosen = choose_typical(run)
     assert chosen[0][:3] == [
         2,
         5,
@@ -233,7 +242,7 @@ def test_heat_lies_where_the_network_looks():
     model.layers[-1].set_weights([weights.reshape(-1, 2), np.array([0.0, 254.0])])
     image = np.full((128, 128), 255, np.uint8)
     image[48:50] = 0  # a line across: 32 of its pixels are in the square
-    heat, before, after = report.what_it_looks_at(model, image, 1)
+    heat, before, after = what_it_looks_at(model, image, 1)
     np.testing.assert_allclose(before[1], 1 / (1 + np.exp(-30)), rtol=1e-6)
     np.testing.assert_allclose(after[1], 1 / (1 + np.exp(2)), rtol=1e-3)
     y, x = np.unravel_index(heat.argmax(), heat.shape)
@@ -241,7 +250,7 @@ def test_heat_lies_where_the_network_looks():
     assert 80 <= x < 96
     inside = heat[32:64, 72:104].sum()
     assert heat.sum() == pytest.approx(inside)
-    assert not report.what_it_looks_at(model, image, 0)[0].any()  # nothing there speaks for class 0
+    assert not what_it_looks_at(model, image, 0)[0].any()  # nothing there speaks for class 0
 
 
 def test_overlay_keeps_the_line_black_and_the_rest_white():
@@ -249,7 +258,7 @@ def test_overlay_keeps_the_line_black_and_the_rest_white():
     image[64] = 0
     heat = np.zeros((128, 128))
     heat[50:70, 50:70] = 2.0
-    picture = report.overlay(image, heat)
+    picture = overlay(image, heat)
     assert picture.shape == (128, 128, 3)
     assert not picture[64].any()
     assert (picture[:40] == 255).all()
@@ -264,7 +273,7 @@ def test_every_network_can_be_looked_at(name):
 
     image = np.full((128, 128), 255, np.uint8)
     cv2.line(image, (0, 100), (127, 20), 0, 2)
-    heat, before, after = report.what_it_looks_at(build_model(name), image, 3)
+    heat, before, after = what_it_looks_at(build_model(name), image, 3)
     assert heat.shape == (128, 128)
     assert np.isfinite(heat).all()
     assert after[3] <= before[3]
@@ -272,7 +281,7 @@ def test_every_network_can_be_looked_at(name):
 
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 def test_jax_writes_the_report_of_a_run_that_tensorflow_trained(copy, data, run):
-    result = run("report.py", copy, "--data", data, env={"KERAS_BACKEND": "jax"})
+    result = run("ecgbeats.scores.report", copy, "--data", data, env={"KERAS_BACKEND": "jax"})
     assert result.returncode == 0, result.stderr
     assert "What the network looks at" in Page(copy / "report.html").words
 
@@ -281,36 +290,36 @@ def test_jax_writes_the_report_of_a_run_that_tensorflow_trained(copy, data, run)
 
 
 def test_command_writes_the_report_and_says_where(copy, data, run):
-    result = run("report.py", copy, "--data", data)
+    result = run("ecgbeats.scores.report", copy, "--data", data)
     assert result.returncode == 0, result.stderr
     assert f"Wrote {copy / 'report.html'}" in result.stdout
     assert result.stderr == ""
 
 
 def test_command_refuses_a_folder_that_holds_no_run(tmp_path, data, run, refused):
-    refused(run("report.py", tmp_path, "--data", data), str(tmp_path / "config.json"))
+    refused(run("ecgbeats.scores.report", tmp_path, "--data", data), str(tmp_path / "config.json"))
 
 
 @pytest.mark.parametrize("name", ["config.json", "metrics.json", "predictions.csv", "best.keras", "log.csv"])
 def test_missing_file_is_named(copy, data, name):
     (copy / name).unlink()
     with pytest.raises(command.InputError, match=re.escape(str(copy / name))):
-        report.write_report(copy, data)
+        write_report(copy, data)
 
 
 def test_files_of_another_run_are_refused(copy, data):
     path = copy / "predictions.csv"
     path.write_text(path.read_text().rpartition("\n")[0].rpartition("\n")[0] + "\n")
     with pytest.raises(command.InputError, match="not of one run"):
-        report.write_report(copy, data)
+        write_report(copy, data)
 
 
 def test_data_without_these_images_is_refused_and_the_old_report_stays(copy, tmp_path, data):
-    path = report.write_report(copy, data)
+    path = write_report(copy, data)
     before = path.read_bytes()
     (tmp_path / "other").mkdir()
     with pytest.raises(command.InputError, match=r"cannot be read .* --data"):
-        report.write_report(copy, tmp_path / "other")
+        write_report(copy, tmp_path / "other")
     assert path.read_bytes() == before
 
 
@@ -319,7 +328,7 @@ def test_other_images_of_the_same_names_are_refused(copy, tmp_path, data):
     for path in other.glob("*/*.png"):
         cv2.imwrite(str(path), np.full((128, 128), 128, np.uint8))
     with pytest.raises(command.InputError, match="other probabilities"):
-        report.write_report(copy, other)
+        write_report(copy, other)
 
 
 # -- in a browser ------------------------------------------------------------------------------------------

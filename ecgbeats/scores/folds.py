@@ -6,26 +6,18 @@ Nothing here needs Keras or the images.
 import json
 from pathlib import Path
 
-import command
-from command import InputError
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.names import record_names
+from ecgbeats.runs.config import read_config
+from ecgbeats.scores.figure_style import save_figure
+from ecgbeats.scores.figures import plot_confusion_matrix
+from ecgbeats.scores.intervals import bootstrap_intervals
+from ecgbeats.scores.metrics import METRICS, score
+from ecgbeats.scores.predictions import read_predictions
+from ecgbeats.scores.words import LONGEST_NAME, TITLES, in_words, interval_words
 
 import numpy as np
-
-import scores
-import splits
-
-
-def read_config(folder: Path) -> dict | None:
-    """Return config.json of a run folder, or None where there is none."""
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text())
-        config["options"].items()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise InputError(f"{path} cannot be read ({problem}); choose another --output") from problem
-    return config
 
 
 def check_fold_data(folders: list[Path], checksum: str | None = None) -> None:
@@ -54,7 +46,7 @@ def read_metrics(folder: Path) -> dict:
     path = folder / "metrics.json"
     try:
         metrics = json.loads(path.read_text())
-        for name in ("accuracy", *scores.METRICS):
+        for name in ("accuracy", *METRICS):
             metrics[name]
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise InputError(
@@ -85,7 +77,7 @@ def fold_means(every: list[dict]) -> dict:
     Returns
     -------
     dict
-        ``folds``, their number. For accuracy and each of scores.METRICS a dict: ``values`` of the folds,
+        ``folds``, their number. For accuracy and each of METRICS a dict: ``values`` of the folds,
         None where a fold's is not defined (a class that its test part lacks, an AUC of beats of one class),
         their ``mean``, and their sample ``standard_deviation`` (None for a single one); None in its place if no
         fold has a value. ``per_class``: the same for each class, and its ``support`` in each fold.
@@ -99,13 +91,13 @@ def fold_means(every: list[dict]) -> dict:
         return {"mean": float(np.mean(defined)), "standard_deviation": spread, "values": values}
 
     summary = {"folds": len(every)}
-    for name in ("accuracy", *scores.METRICS):
+    for name in ("accuracy", *METRICS):
         summary[name] = over_folds([metrics[name] for metrics in every])
     summary["per_class"] = {}
     for name in every[0].get("per_class", {}):
         folds = [metrics["per_class"][name] for metrics in every]
         summary["per_class"][name] = {
-            key: over_folds([values[key] for values in folds]) for key in scores.METRICS
+            key: over_folds([values[key] for values in folds]) for key in METRICS
         } | {"support": [values["support"] for values in folds]}
     return summary
 
@@ -129,7 +121,7 @@ def pool_folds(folders: list[Path]) -> dict:
     for folder in folders:
         config = read_config(folder)
         path = folder / "predictions.csv"
-        files, true, probabilities, classes = scores.read_predictions(path)
+        files, true, probabilities, classes = read_predictions(path)
         if len(files) != config["images"]["test"] or classes != config["classes"]:
             raise InputError(
                 f"{path} holds {len(files)} beats of {len(classes)} classes, but the fold tested "
@@ -146,9 +138,9 @@ def pool_folds(folders: list[Path]) -> dict:
     true, probabilities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     # As for a single run (evaluate_keras.py): whole records where patients are kept apart.
     split = config["options"]["split"]
-    groups = splits.record_names(list(tested)) if split != "beats" else None
-    return scores.score(true, probabilities, classes) | {
-        "intervals": scores.intervals(true, probabilities, classes, groups),
+    groups = record_names(list(tested)) if split != "beats" else None
+    return score(true, probabilities, classes) | {
+        "intervals": bootstrap_intervals(true, probabilities, classes, groups),
         "split": split,
         "simulated": config["simulated"],
     }
@@ -159,7 +151,7 @@ def gather_folds(output: Path, folders: list[Path]) -> None:
     pooled = pool_folds(folders)
     note = command.SIMULATED_NOTICE if pooled["simulated"] else None
     summary = fold_means([read_metrics(folder) for folder in folders]) | {"pooled": pooled}
-    scores.save_figure(scores.plot_confusion_matrix(pooled, note), output / "confusion_matrix.png")
+    save_figure(plot_confusion_matrix(pooled, note), output / "confusion_matrix.png")
     command.write_json(output / "folds.json", summary)
     print("\n" + fold_table(summary))
     if note:
@@ -173,7 +165,7 @@ def fold_table(summary: dict) -> str:
     def mean(values: dict | None, key: str) -> str:
         if values is None:
             return "-"
-        text, spread = scores.in_words(values["mean"], key), values["standard_deviation"]
+        text, spread = in_words(values["mean"], key), values["standard_deviation"]
         if spread is None:
             return text
         return f"{text} ± " + (f"{spread:.4f}" if key == "auc" else f"{100 * spread:.2f}")
@@ -182,17 +174,17 @@ def fold_table(summary: dict) -> str:
     lines = [f"{'mean ± standard deviation of ' + str(summary['folds']) + ' folds':<40}"]
     if pooled:
         lines[0] += f"all {pooled['test_images']:,d} test beats together"
-    for key in ("accuracy", *scores.METRICS):
-        line = f"{scores.TITLES[key]:<12}{mean(summary[key], key):>20}"
+    for key in ("accuracy", *METRICS):
+        line = f"{TITLES[key]:<12}{mean(summary[key], key):>20}"
         if pooled:
-            line += f"{scores.in_words(pooled[key], key):>17}"
+            line += f"{in_words(pooled[key], key):>17}"
             if ends := pooled["intervals"][key]:
-                low, high = (scores.in_words(end, key) for end in ends)
+                low, high = (in_words(end, key) for end in ends)
                 line += f"   {low:>8} to {high:>8}"
         lines.append(line)
     if pooled:
-        lines.append(scores.interval_words(pooled["intervals"]) + ", all together")
-    width = scores.LONGEST_NAME
+        lines.append(interval_words(pooled["intervals"]) + ", all together")
+    width = LONGEST_NAME
     lines += ["", f"{'class':<{width}}{'sensitivity':>18}{'PPV':>18}{'F1':>18}{'beats':>9}"]
     for name, values in summary["per_class"].items():
         cells = "".join(f"{mean(values[key], key):>18}" for key in ("sensitivity", "ppv", "f1"))

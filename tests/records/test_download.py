@@ -15,14 +15,13 @@ import threading
 import time
 from pathlib import Path
 
-import command
+from ecgbeats import command
+from ecgbeats.records import download
+from ecgbeats.records.download import AT_A_TIME, _seconds_of, download_mitdb
 
 import pytest
 
-import download_records
-from download_records import download_mitdb
-
-TOP = Path(__file__).resolve().parent.parent
+TOP = Path(__file__).resolve().parents[2]
 MITDB = TOP.parent / "shared" / "mitdb"
 WAITS_S = (0.01,) * 5
 
@@ -227,7 +226,7 @@ def test_asks_for_a_few_files_at_a_time(tmp_path, server):
     server.files = made_up_files(records=8)
     server.always = {name: {"delay": 0.05} for name in server.files}
     fetch(server, tmp_path)
-    assert 2 <= server.most_at_once <= download_records.AT_A_TIME
+    assert 2 <= server.most_at_once <= AT_A_TIME
 
 
 @pytest.mark.parametrize("line", ["{sha256} {name}\n", "{sha256} *{name}\r\n", "{sha256}  ./{name}\n"])
@@ -353,7 +352,7 @@ def test_a_retry_after_beyond_reason_ends_at_once(server, tmp_path):
 
 @pytest.mark.parametrize("text", ["", "soon", "-5", "9" * 5000, "Mon, 99 Foo 2020"])
 def test_an_unreadable_retry_after_counts_as_none(text):
-    assert download_records._seconds_of(text) == 0
+    assert _seconds_of(text) == 0
 
 
 def test_a_server_that_stays_busy_ends_after_the_attempts(server, tmp_path):
@@ -480,7 +479,7 @@ def test_garbage_once_does_not_spoil_the_next_run(server, tmp_path):
 
 
 def test_an_endless_file_is_cut_off(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(download_records, "MAX_BYTES", 250_000)
+    monkeypatch.setattr(download, "MAX_BYTES", 250_000)
     server.always["100.dat"] = {"body": bytes(5_000_000), "no_length": True}
     with pytest.raises(command.InputError, match=r"100\.dat: longer than any file"):
         fetch(server, tmp_path)

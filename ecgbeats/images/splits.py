@@ -6,11 +6,11 @@ samples of the signal. `records` and `ds1-ds2` keep patients apart, as a score f
 
 from dataclasses import dataclass
 
-from command import InputError
+from ecgbeats.command import InputError
+from ecgbeats.images.names import record_names
+from ecgbeats.records.symbols import CLASSES
 
 import numpy as np
-
-from beats import CLASSES, parse_image_name
 
 SPLITS = ("beats", "records", "ds1-ds2")
 PARTS = ("training", "validation", "test")
@@ -30,12 +30,6 @@ class Split:
     training: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-
-
-def record_names(names: list[str]) -> np.ndarray | None:
-    """Return the record of each image file, or None where any name does not carry one (RECORD_SAMPLE.png)."""
-    parsed = [parse_image_name(name) for name in names]
-    return None if None in parsed else np.array([record for record, _ in parsed])
 
 
 def split_as(images, options: dict) -> Split:

@@ -6,13 +6,14 @@ import shutil
 import signal
 from pathlib import Path
 
+from ecgbeats.scores.folds import fold_means, fold_table, pool_folds
+from ecgbeats.scores.intervals import bootstrap_intervals
+from ecgbeats.scores.metrics import score
+
 import cv2
 import numpy as np
 import pytest
 from forked import die_at_file, train
-
-import folds
-import scores
 
 CLASSES = ["NOR", "PVC", "LBB"]
 FOLDS = 3
@@ -106,9 +107,9 @@ def assert_summed_up(folder: Path, images: Path) -> dict:
     pooled = summary["pooled"]
     true = np.array([CLASSES.index(row["true"]) for row in rows])
     probabilities = np.array([[row[f"p_{name}"] for name in CLASSES] for row in rows], np.float32)
-    expected = scores.score(true, probabilities, CLASSES)
+    expected = score(true, probabilities, CLASSES)
     assert {key: pooled[key] for key in expected} == expected
-    assert pooled["intervals"] == scores.intervals(true, probabilities, CLASSES)
+    assert pooled["intervals"] == bootstrap_intervals(true, probabilities, CLASSES)
     matrices = np.array([metrics["confusion_matrix"] for metrics in each])
     assert pooled["confusion_matrix"] == matrices.sum(axis=0).tolist()
     assert pooled["test_images"] == sum(COUNTS.values())
@@ -202,7 +203,7 @@ def test_where_patients_are_kept_apart_whole_records_are_resampled(collected):
     for fold in range(FOLDS):
         path = collected / f"fold-{fold}" / "config.json"
         change(path, options=json.loads(path.read_text())["options"] | {"split": "records"})
-    pooled = folds.pool_folds([collected / f"fold-{fold}" for fold in range(FOLDS)])
+    pooled = pool_folds([collected / f"fold-{fold}" for fold in range(FOLDS)])
     assert pooled["split"] == "records"
     assert (pooled["intervals"]["resampled"], pooled["intervals"]["units"]) == ("records", 10)
 
@@ -289,10 +290,10 @@ def test_a_beat_that_two_folds_test_is_refused(refuse, collected):
 def test_a_class_that_a_fold_lacks_is_left_out_of_its_means():
     certain = np.eye(3, dtype=np.float32)
     every = [
-        scores.score(np.array(true), certain[chosen], CLASSES)
+        score(np.array(true), certain[chosen], CLASSES)
         for true, chosen in [([0, 0, 1], [0, 1, 1]), ([0, 1, 1], [0, 1, 0]), ([0, 0, 2], [0, 0, 2])]
     ]
-    means = folds.fold_means(every)["per_class"]
+    means = fold_means(every)["per_class"]
     assert means["PVC"]["support"] == [1, 2, 0]
     assert means["PVC"]["sensitivity"]["values"] == [1.0, 0.5, None]
     assert means["PVC"]["sensitivity"]["mean"] == 0.75
@@ -303,7 +304,7 @@ def test_a_class_that_a_fold_lacks_is_left_out_of_its_means():
         "standard_deviation": None,
         "values": [None, None, 1.0],
     }
-    nowhere = folds.fold_means(every[:2])
+    nowhere = fold_means(every[:2])
     assert nowhere["per_class"]["LBB"]["sensitivity"] is None
-    table = folds.fold_table(nowhere)
+    table = fold_table(nowhere)
     assert table.splitlines()[-1].split() == ["LBB", "-", "-", "-", "0"]

@@ -17,14 +17,12 @@ import ssl
 import sys
 import threading
 import time
-import urllib.error
-import urllib.parse
 import urllib.request
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import command
+from ecgbeats import command
 
 from tqdm import tqdm
 
@@ -36,7 +34,6 @@ BY_HAND = (
 SUMS = "SHA256SUMS.txt"
 RECORDS = "RECORDS"
 SUFFIXES = (".hea", ".atr", ".dat")
-
 AT_A_TIME = 4  # a new connection for each file costs more than its bytes; more would be impolite
 WAITS_S = (1, 2, 4, 8, 16)  # before each new attempt at a file
 TIMEOUT_S = 30.0  # without one byte

@@ -1,0 +1,71 @@
+"""The drawing "typical": the beat over the median of the record's beats, and its rhythm in units of the record's median."""
+
+from collections.abc import Callable
+
+from ecgbeats.images.canvas import IMAGE_SIZE, WHITE
+from ecgbeats.images.strip import BEAT_STRIP, TICK_STRIP, amplitudes, draw_ticks, strip_line, strip_reach
+from ecgbeats.records.record import Record
+
+import numpy as np
+
+# In the drawing "typical": gray level of the record's typical beat, behind the beat; below the ticks, from this row
+# on, this many bars of RR intervals, of this gray level, the typical one of this height in pixels.
+TYPICAL_GRAY = 160
+BAR_TOP = TICK_STRIP.bottom
+BARS = 32
+BAR_GRAY = 96
+TYPICAL_BAR = 24
+
+
+def drawer(record: Record) -> Callable[[int], np.ndarray]:
+    """Return the function that draws a beat of ``record`` beside what is typical of it, given its index among the beats.
+
+    It returns an image as :func:`strips_drawer` does, of three bands, which are to look alike for all patients as
+    long as nothing is wrong. At the top the beat at a fixed scale of time, over the median of all beats of the record
+    in gray: is its form unlike the others? Below it a tick at each annotated beat, at a scale of time in which the
+    record's median RR interval is always as long: does it come too early? At the bottom a bar for the RR interval that
+    ends at each beat, its own in black, for 19 beats before it and 12 after it, with the median always as high: is the
+    rhythm regular? The beats' symbols are not used.
+    """
+    depth = 1 - amplitudes(record.signal, record.rate)
+    beat_line = strip_line(BEAT_STRIP, depth, record.rate)
+    typical = np.full((IMAGE_SIZE, IMAGE_SIZE), WHITE, np.uint8)
+    before, after = strip_reach(BEAT_STRIP, record.rate)
+    whole = (record.samples >= before) & (record.samples + after < len(depth))
+    if whole.any():  # not in a record of one beat or two, cut at its ends
+        around = depth[record.samples[whole, None] + np.arange(-before, after + 1)]
+        strip_line(BEAT_STRIP, np.median(around, axis=0), record.rate)(typical, before, TYPICAL_GRAY)
+    # Of a record with one beat nothing is known: any scale will do.
+    rr_intervals = np.diff(record.samples)
+    typical_rr = float(np.median(rr_intervals[rr_intervals > 0])) if rr_intervals.any() else record.rate
+    bars = _draw_bars(rr_intervals / typical_rr)
+    bar_width = IMAGE_SIZE // BARS
+
+    def draw_typical(beat: int) -> np.ndarray:
+        image = np.full((IMAGE_SIZE, IMAGE_SIZE), WHITE, np.uint8)
+        sample = int(record.samples[beat])
+        beat_line(image, sample)
+        draw_ticks(image, record.samples, sample, typical_rr)
+        start = beat % len(record.samples) * bar_width
+        image[BAR_TOP:] = bars[:, start : start + IMAGE_SIZE]
+        own = image[BAR_TOP:, TICK_STRIP.column : TICK_STRIP.column + bar_width]
+        own[own == BAR_GRAY] = 0
+        return np.minimum(image, typical, out=image)
+
+    return draw_typical
+
+
+def _draw_bars(rr_intervals: np.ndarray) -> np.ndarray:
+    """Draw the RR intervals of a whole record as bars, one beside the other, ready to be cut for each beat.
+
+    ``rr_intervals`` is float, shape (beats - 1,), 1 for the typical one. Returns uint8, (rows below BAR_TOP, columns);
+    columns that start at a beat's index times the width of a bar are that beat's.
+    """
+    width, height = IMAGE_SIZE // BARS, IMAGE_SIZE - BAR_TOP
+    heights = np.clip(np.rint(rr_intervals * TYPICAL_BAR), 1, height - 1)
+    filled = np.arange(height, 0, -1)[:, None] <= heights
+    bars = np.where(filled, BAR_GRAY, WHITE).astype(np.uint8).repeat(width, axis=1)
+    bars[:, width - 1 :: width] = WHITE  # between two bars
+    # The first beat ends no interval; before it, and after the last, there are none.
+    left = TICK_STRIP.column + width
+    return np.pad(bars, ((0, 0), (left, IMAGE_SIZE)), constant_values=WHITE)

@@ -1,0 +1,117 @@
+"""Which devices train, in which precision, and by how many threads they are fed."""
+
+import contextlib
+
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.folder import Images
+
+PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
+
+
+def choose_devices(wanted: int | None):
+    """Return the names of the devices to train on, and a function that gives their strategy's scope.
+
+    All GPUs, or one CPU, unless ``wanted`` says how many; CPU devices are then logical ones.
+    """
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        if wanted and wanted > 1:
+            with contextlib.suppress(RuntimeError):  # JAX is already running: then it has the devices it has
+                jax.config.update("jax_num_cpu_devices", wanted)
+        devices = jax.devices()
+        gpus = [device for device in devices if device.platform == "gpu"]
+        chosen = _first_devices(gpus or devices[: wanted or 1], wanted, bool(gpus))
+        if len(chosen) > 1:
+            keras.distribution.set_distribution(
+                keras.distribution.DataParallel(devices=[f"{d.platform}:{d.id}" for d in chosen])
+            )
+        return [f"{d.device_kind} {d.platform}:{d.id}" for d in chosen], contextlib.nullcontext
+    if keras.backend.backend() != "tensorflow":
+        raise InputError(f"KERAS_BACKEND={keras.backend.backend()} is not supported; use tensorflow or jax")
+    import tensorflow as tf
+
+    tf.get_logger().setLevel("ERROR")  # it warns that each fold's network is compiled anew
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        for gpu in gpus:
+            with contextlib.suppress(RuntimeError):  # already in use
+                tf.config.experimental.set_memory_growth(gpu, True)
+        names = [
+            f"{tf.config.experimental.get_device_details(g).get('device_name', 'GPU')} GPU:{i}"
+            for i, g in enumerate(gpus)
+        ]
+        chosen = _first_devices(names, wanted, True)
+        addresses = [f"GPU:{i}" for i in range(len(chosen))]
+    else:
+        if wanted and wanted > 1:
+            cpu = tf.config.list_physical_devices("CPU")[0]
+            with contextlib.suppress(RuntimeError):  # already in use: then it has the devices it has
+                tf.config.set_logical_device_configuration(
+                    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(wanted)]
+                )
+        addresses = [f"CPU:{i}" for i in range(len(tf.config.list_logical_devices("CPU")))]
+        chosen = addresses = _first_devices(addresses[: wanted or 1], wanted, False)
+    if len(addresses) == 1:
+        return chosen, contextlib.nullcontext
+    return chosen, tf.distribute.MirroredStrategy(addresses).scope
+
+
+def _first_devices(available: list, wanted: int | None, gpu: bool) -> list:
+    """Return the first ``wanted`` devices (None is all). Raises InputError if there are fewer."""
+    if wanted and wanted > len(available):
+        kind = "GPU(s)" if gpu else "CPU device(s)"
+        raise InputError(
+            f"--devices {wanted}: this machine has {len(available)} {kind}; give at most that many"
+        )
+    return available[:wanted]
+
+
+def release_devices() -> None:
+    """Let go of the training's memory and devices, for scoring on one device."""
+    import keras
+
+    keras.config.set_dtype_policy("float32")
+    if keras.backend.backend() == "jax":
+        keras.distribution.set_distribution(None)
+    keras.backend.clear_session()
+
+
+def choose_workers(images: Images, devices: list[str]) -> int:
+    """Return how many threads make the training batches."""
+    if images.in_memory and not is_gpu(devices):
+        return 2  # they are ahead of any CPU's training, and no more than the DataGenerator needs
+    return max(2, min(8, command.available_cores()))
+
+
+def is_gpu(devices: list[str]) -> bool:
+    """Return whether the names that choose_devices gave are of GPUs."""
+    return any("gpu" in name.lower() for name in devices)
+
+
+def choose_precision(wanted: str, devices: list[str]) -> str:
+    """Return the dtype policy: ``wanted``, or for ``auto`` the fastest that the devices are made for.
+
+    bfloat16 needs NVIDIA's compute capability 8.0 (Ampere), fast float16 7.0 (Volta).
+    """
+    if wanted != "auto":
+        return wanted
+    if not is_gpu(devices):
+        return "float32"
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        capability = min(float(getattr(d, "compute_capability", 0) or 0) for d in jax.devices("gpu"))
+    else:
+        import tensorflow as tf
+
+        details = [
+            tf.config.experimental.get_device_details(g) for g in tf.config.list_physical_devices("GPU")
+        ]
+        capability = min(float("{}.{}".format(*d.get("compute_capability", (0, 0)))) for d in details)
+    return "mixed_bfloat16" if capability >= 8 else "mixed_float16" if capability >= 7 else "float32"

@@ -1,0 +1,94 @@
+"""A run folder: whether it holds a run, whether that may go on, and how it is left whole."""
+
+import argparse
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.dataset import Data
+from ecgbeats.runs.config import read_config, used_options
+
+STATE_FILE = "training_state.npz"
+# Where one of these is, a folder holds a run, or evaluate_keras.py's results, or a cross-validation.
+RUN_FILES = ("config.json", "log.csv", "best.keras", "metrics.json", "fold-0")
+# What may differ when a run is resumed: where it happens and for how long, not what is computed.
+FREE_ON_RESUME = ("data", "output", "devices", "max_hours", "resume")
+# What runs did before there were these options.
+EARLIER = {"shift": 0, "balance": 0.0, "keep": "best"}
+
+
+def is_finished(folder: Path, options: argparse.Namespace) -> bool:
+    """Return whether ``folder`` holds the finished run of these options.
+
+    Raises InputError if it holds a run that may not be gone on with.
+    """
+    config = read_config(folder)
+    if not options.resume and any((folder / name).exists() for name in RUN_FILES):
+        raise InputError(f"--output {folder} holds a run; choose another folder, or go on with --resume")
+    if config is None:
+        return False
+    before, now = EARLIER | config["options"], used_options(options)
+    different = [name for name in now if name not in FREE_ON_RESUME and before.get(name) != now[name]]
+    if different:
+        words = ", ".join(
+            f"--{name.replace('_', '-')} (then {before.get(name)}, now {now[name]})" for name in different
+        )
+        one_of_many = options.fold is not None and folder.name == f"fold-{options.fold}"
+        raise InputError(
+            f"--resume: the run in {folder} had other options: {words}; give the same, or choose another --output"
+            + (", or remove that folder to train the fold again" if one_of_many else "")
+        )
+    return bool(config.get("finished"))
+
+
+def check_run(folder: Path, data: Data, options: argparse.Namespace) -> dict | None:
+    """Return config.json of the run that ``folder`` holds, None if there is none; it must be of the same images."""
+    config = read_config(folder)
+    if config is not None and config.get("data_sha256") != data.checksum:
+        raise InputError(
+            f"--resume: --data {options.data} is not what the run in {folder} was trained on (another checksum); "
+            "give the same images, or choose another --output"
+        )
+    return config
+
+
+def finish_run(folder: Path) -> None:
+    """Note in config.json that the run is finished, and remove what only resuming needs."""
+    command.write_json(folder / "config.json", read_config(folder) | {"finished": True})
+    (folder / STATE_FILE).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def leave_at_signals(folder: Path):
+    """While this lasts, SIGTERM and Ctrl-C end the process on the spot, without unwinding.
+
+    command.run lets them raise an exception, wherever the main thread is. Inside a callback of TensorFlow or
+    JAX that is printed and forgotten, or crashes. And there is nothing to unwind for: each file in the run
+    folder is whole at every moment, but for the one that is being written.
+    """
+
+    def leave(number, _frame):
+        remove_partial_files(folder)
+        os._exit(128 + number)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    if not callable(before[signal.SIGTERM]):  # not started by command.run: a notebook keeps its Ctrl-C
+        yield
+        return
+    for number in before:
+        if callable(before[number]):  # a background job ignores SIGINT, and goes on to do so
+            signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove what command.whole_file left of a file when its writing was cut off."""
+    for partial in folder.glob(".*.partial-*"):
+        partial.unlink(missing_ok=True)

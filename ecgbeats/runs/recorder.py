@@ -1,0 +1,226 @@
+"""What a training run writes when an epoch ends, so that nothing is lost when it is stopped.
+
+After each epoch the run folder holds the best network so far, the training state, the log and the loss plot,
+each of them whole at every moment (command.whole_file). Keras' own BackupAndRestore and ModelCheckpoint are
+not used: they leave out Dropout's random state, do not write atomically, and CSVLogger cannot go back.
+
+Imports Keras, so train_keras.py imports this after the options and data are checked.
+"""
+
+import csv
+import io
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.runs.folder import STATE_FILE
+from ecgbeats.runs.networks import save_model
+from ecgbeats.runs.state import load_state, save_state
+from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit, duration
+
+import keras
+
+LOG_COLUMNS = [
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+    "images_per_second",
+]
+
+
+class Recorder(keras.callbacks.Callback):
+    """Log, save and report each epoch; keep what an unbroken run would have.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The run folder.
+    classes : list of str
+    batches : DataGenerator
+        The training batches; their epoch is set here, since Keras calls ``on_epoch_end`` at other times too.
+    schedule : callable
+        Gives the learning rate of a step (from 0).
+    epochs : int
+        How many there are in all.
+    limit : TimeLimit
+    draw : callable
+        Called without arguments when the log has changed, to draw it.
+    keep : str
+        What best.keras is: "best", the network of the lowest validation loss, or "last", that of the last epoch.
+
+    Attributes
+    ----------
+    rows : list of dict
+        The log: one dict of LOG_COLUMNS for each epoch that has ended.
+    best : float
+        The lowest validation loss so far.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        classes: list[str],
+        batches,
+        schedule,
+        epochs: int,
+        limit: TimeLimit,
+        draw: Callable[[], object],
+        keep: str = "best",
+    ):
+        super().__init__()
+        self.folder, self.classes, self.batches, self.epochs = folder, classes, batches, epochs
+        self.schedule, self.limit, self.draw, self.keep = schedule, limit, draw, keep
+        self.rows = []
+        self.best = math.inf
+        self._bar = None
+
+    def restore(self, model) -> int:
+        """Put a saved state into the compiled ``model``; return the epoch to go on with (from 0).
+
+        Without a saved state that is 0. Raises InputError if the state is broken or of another network.
+        """
+        about = load_state(self.folder / STATE_FILE, model)
+        if about is None:
+            return 0
+        self.rows, self.best = about["rows"], about["best"]
+        # The state is written before the log, so after a kill between the two the log and plot lack its last row.
+        self._write_log()
+        self.draw()
+        return len(self.rows)
+
+    def save_network(self) -> None:
+        """Write best.keras as the network is now."""
+        # On JAX, Keras attaches the trained state only to the network that a callback is asked for.
+        save_model(self.model, self.folder / "best.keras", self.classes)
+
+    # -- Keras calls these ---------------------------------------------------------------------------------
+
+    def on_train_begin(self, logs=None):
+        """Write the log's header, so that the file is there from the start."""
+        if not self.rows:
+            self._write_log()
+        # Parameters are written at 100 MB/s at least on what is rented; measured from the first epoch on.
+        self.limit.seconds_to_save = self.model.count_params() * 4 / 1e8
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Turn to this epoch's batches."""
+        self.batches.set_epoch(epoch)
+        self._started = time.time()
+        self._evaluation_started = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=len(self.batches), desc=f"epoch {epoch + 1}/{self.epochs}", unit="batch", leave=False
+            )
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Move the progress bar, and stop while there is time to end the run."""
+        if self._bar is not None:
+            self._bar.update(1)
+        self._stop_in_time(batch, self._started, 0.5)
+
+    def on_test_begin(self, logs=None):
+        """Note when training ended and validation began."""
+        self._evaluation_started = time.time()
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Stop in the middle of validation, too."""
+        self._stop_in_time(batch, self._evaluation_started, 1.0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Log the epoch, save what has to be saved, say so in a line, and stop if no other epoch fits in."""
+        self._close_bar()
+        ended = time.time()
+        row = self._row(epoch, logs, ended)
+        if not (math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])):
+            raise InputError(
+                f"training diverged in epoch {epoch + 1} (loss {row['loss']}, validation loss {row['val_loss']}): "
+                "use a lower --learning-rate, or --precision float32"
+            )
+        # Several devices may begin to read before on_epoch_begin.
+        self.batches.set_epoch(epoch + 1)
+        self.limit.after_validation(ended - self._evaluation_started)
+        improved = self._save(row)
+        self.limit.seconds_to_save = time.time() - ended
+        self._report(row, improved)
+        if epoch + 1 < self.epochs:
+            self.limit.before_epoch(row["seconds"])
+
+    # -- what they do --------------------------------------------------------------------------------------
+
+    def _row(self, epoch: int, logs: dict, ended: float) -> dict:
+        """Return the log's row of an epoch (from 0) that has just ended."""
+        return {
+            "epoch": epoch + 1,
+            "loss": _digits(logs["cross_entropy"]),
+            "accuracy": _digits(logs["accuracy"]),
+            "val_loss": _digits(logs["val_cross_entropy"]),
+            "val_accuracy": _digits(logs["val_accuracy"]),
+            "learning_rate": _digits(self.schedule(len(self.batches) * (epoch + 1) - 1)),
+            "seconds": round(ended - self._started, 2),
+            "images_per_second": round(
+                len(self.batches.images) / (self._evaluation_started - self._started), 1
+            ),
+        }
+
+    def _save(self, row: dict) -> bool:
+        """Write network, state, log and plot; return whether the epoch is the best so far.
+
+        In this order: whatever is in the log is in the state, so a resumed run never changes a logged row.
+        """
+        self.rows.append(row)
+        improved = row["val_loss"] < self.best
+        if improved:
+            self.best = row["val_loss"]
+        if improved or self.keep == "last":
+            self.save_network()
+        save_state(self.folder / STATE_FILE, self.model, {"rows": self.rows, "best": self.best})
+        self._write_log()
+        self.draw()
+        return improved
+
+    def _write_log(self) -> None:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, LOG_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        with command.whole_file(self.folder / "log.csv") as path:
+            path.write_text(text.getvalue())
+
+    def _report(self, row: dict, improved: bool) -> None:
+        """Print an epoch's line."""
+        left = sum(r["seconds"] for r in self.rows) / len(self.rows) * (self.epochs - row["epoch"])
+        print(
+            f"epoch {row['epoch']:>{len(str(self.epochs))}}/{self.epochs}  "
+            f"loss {row['loss']:.4f}  accuracy {row['accuracy']:.2%}  "
+            f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.2%}{' best' if improved else '     '}  "
+            f"{row['images_per_second']:,.0f} images/s"
+            + (f"  {duration(left)} left" if left else f"  {row['seconds']:.0f} s"),
+            flush=True,
+        )
+
+    def _stop_in_time(self, batch: int, started: float, share: float) -> None:
+        try:
+            self.limit.after_batch(batch, started, share)
+        except TimeIsUp:
+            self._close_bar()
+            raise
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _digits(number) -> float:
+    """Return a number as it is written to the log: eight digits, enough to tell float32 apart."""
+    return float(f"{float(number):.8g}")

@@ -1,0 +1,187 @@
+"""Curves of training and validation against epochs."""
+
+import math
+import os
+import textwrap
+from pathlib import Path
+
+from ecgbeats.scores.figure_style import COLOURS, DPI, save_figure
+from ecgbeats.scores.logs import LOG_NAME, best_epoch, check_metric, read_keep, read_log, read_note
+
+import numpy as np
+
+AXIS_LABELS = {"loss": "Loss (cross-entropy)", "accuracy": "Accuracy"}
+SIZE_INCHES = (6.4, 4.0)
+LEGEND_ROW_INCHES = 0.18
+MARKERS = "os^Dv<>PphdX"
+MARKERS_PER_CURVE = 12  # more of them hide a long curve
+DECADES_FOR_LOG_SCALE = 2
+LEGEND_CHARACTERS = 76  # that fit in the figure's width; a longer name takes more lines
+
+
+def plot_training(
+    runs: dict[str, dict[str, np.ndarray]],
+    metric: str = "loss",
+    note: str | None = None,
+    keep: dict[str, str] | None = None,
+):
+    """Draw a metric of one or more runs against epochs.
+
+    Epochs without a finite value are left out of a curve and the line joins their neighbours, since
+    validation may run at each fifth epoch only. The axis is logarithmic if a loss spans more than two
+    decades. No pyplot and no display are used, so this is safe in any thread.
+
+    Parameters
+    ----------
+    runs : dict of str to dict
+        Name in the legend, and log as :func:`read_log` returns it.
+    metric : str
+        A column of every log; the column `val_METRIC` is drawn where there is one.
+    note : str, optional
+        Words to print small above the curves.
+    keep : dict of str to str, optional
+        Of runs whose best.keras is not the lowest validation loss: name, and --keep.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    command.InputError
+        A log has no column for the metric.
+    """
+    # Here, not above: a wrong option is answered before Matplotlib is loaded.
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    for name, log in runs.items():
+        check_metric(log, metric, name)
+    keep = keep or {}
+    alone = len(runs) == 1
+    figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
+    axes = figure.add_subplot()
+    run_lines, best_labels, everything = [], [], []
+
+    for place, (name, log) in enumerate(runs.items()):
+        marker = MARKERS[place % len(MARKERS)]
+        label = name
+        for column, dashed in ((metric, False), (f"val_{metric}", True)):
+            if column not in log:
+                continue
+            finite = np.isfinite(log[column])
+            values = log[column][finite]
+            everything.append(values)
+            step = max(1, len(values) // MARKERS_PER_CURVE)
+            colour = COLOURS[1 if alone and dashed else place % len(COLOURS)]
+            (line,) = axes.plot(
+                log["epoch"][finite],
+                values,
+                color=colour,
+                linestyle="--" if dashed else "-",
+                linewidth=1.3,
+                marker="s" if alone and dashed else marker,
+                markersize=4,
+                markerfacecolor="white" if dashed else colour,
+                # Runs take turns, so that markers of close curves do not hide one another.
+                markevery=(step * place // len(runs), step),
+            )
+            if not dashed:
+                run_lines.append(line)
+                if not len(values):
+                    label += " (no finite value)"
+        best = best_epoch(log, keep.get(name, "best"))
+        value = log.get(f"val_{metric}", np.full(len(log["epoch"]), np.nan))[best or 0]
+        if best is not None and np.isfinite(value):
+            epoch = log["epoch"][best]
+            axes.plot(
+                epoch,
+                value,
+                "*",
+                color=colour,
+                markersize=13 if alone else 10,
+                markeredgecolor="black",
+                zorder=4,
+            )
+            if alone:
+                axes.axvline(epoch, color="0.6", linestyle=":", linewidth=1, zorder=0)
+            best_labels.append(f"epoch {epoch:.10g}, {value:.4g}")
+            label += f" (best.keras: {best_labels[-1]})"
+        run_lines[-1].set_label(_legend_text(label))
+
+    epochs = np.concatenate([log["epoch"] for log in runs.values()])
+    _finish_axes(axes, metric, epochs, np.concatenate(everything))
+
+    # Both legends stand outside the axes, where they cannot cover a curve.
+    train_style = {"color": COLOURS[0] if alone else "0.3", "linewidth": 1.3, "marker": "o", "markersize": 4}
+    key = [Line2D([], [], label="training", **train_style)]
+    if any(f"val_{metric}" in log for log in runs.values()):
+        style = {"linestyle": "--", "markerfacecolor": "white"}
+        style |= {"color": COLOURS[1], "marker": "s"} if alone else {}
+        key.append(Line2D([], [], label="validation", **train_style | style))
+    if best_labels:
+        star = {"linestyle": "", "marker": "*", "markersize": 11, "markeredgecolor": "black"}
+        words = (
+            best_labels[0]
+            if alone
+            else "the epoch kept"
+            if "last" in keep.values()
+            else "lowest validation loss"
+        )
+        colour = COLOURS[1] if alone else "0.6"
+        key.append(Line2D([], [], color=colour, label=f"best.keras: {words}", **star))
+    figure.legend(handles=key, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    if not alone:
+        figure.legend(handles=run_lines, loc="outside lower left", frameon=False, fontsize=8)
+        rows = sum(line.get_label().count("\n") + 1 for line in run_lines)
+        figure.set_figheight(SIZE_INCHES[1] + LEGEND_ROW_INCHES * rows)
+    if note:
+        axes.set_title(note, fontsize=8, color="0.25")
+    return figure
+
+
+def _finish_axes(axes, metric: str, epochs: np.ndarray, values: np.ndarray) -> None:
+    """Set scales, ticks and labels for these epochs and finite values, of all curves together."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    if not values.size:
+        axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center")
+    elif "acc" not in metric and values.min() > 0:
+        decades = math.log10(values.max()) - math.log10(values.min())
+        if decades > DECADES_FOR_LOG_SCALE:
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 4 else (1,)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axes.margins(x=0.02)
+    if epochs.min() == epochs.max():
+        axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
+    axes.set_xlabel("Epoch")
+    axes.set_ylabel(AXIS_LABELS.get(metric, metric.replace("$", r"\$")))
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _legend_text(label: str) -> str:
+    """Return a label with a run's name as Matplotlib can print it: on several lines, `$` not as formula."""
+    printable = label.encode("utf-8", "replace").decode()  # a file's name need not be UTF-8
+    return textwrap.fill(printable, LEGEND_CHARACTERS).replace("$", r"\$")
+
+
+def plot_run(folder: str | os.PathLike, note: str | None = None) -> Path:
+    """Draw the loss of a run folder into its loss.png and return that path.
+
+    train_keras.py calls this when an epoch ends. Without ``note`` the run's own notice is printed (see
+    :func:`read_note`). The old picture stays until the new one is whole.
+    """
+    folder = Path(folder)
+    log = read_log(folder / LOG_NAME)
+    target = folder / "loss.png"
+    figure = plot_training(
+        {folder.name: log}, note=note or read_note(folder), keep={folder.name: read_keep(folder)}
+    )
+    save_figure(figure, target)
+    return target

@@ -1,0 +1,75 @@
+"""Scores in words: numbers that never round an error away, and the printed table."""
+
+from ecgbeats.scores.metrics import METRICS
+
+TITLES = {
+    "accuracy": "accuracy",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "ppv": "PPV",
+    "f1": "F1",
+    "auc": "AUC",
+}
+LONGEST_NAME = 16  # characters of a class's name in the table and the figures
+
+
+def score_table(metrics: dict, intervals: dict | None = None) -> str:
+    """Return the metrics as plain text for a terminal: at most 80 columns, a row for each class.
+
+    ``metrics`` is what :func:`score` returns; with ``intervals``, those of the overall scores stand there too.
+    """
+    names = [short_name(name) for name in metrics["classes"]]
+    present = sum(values["support"] > 0 for values in metrics["per_class"].values())
+    lines = []
+    for key in ("accuracy", *METRICS):
+        line = f"{TITLES[key]:<12}{in_words(metrics[key], key):>9}"
+        if intervals and intervals[key]:
+            low, high = (in_words(end, key) for end in intervals[key])
+            line += f"   {low:>8} to {high:>8}"
+        if key == "accuracy":
+            line += f"   of {metrics['test_images']:,d} beats"
+        if key == "sensitivity":
+            line += f"   mean of {present} of {len(names)} classes, as below"
+        lines.append(line)
+    if intervals:
+        lines.append(interval_words(intervals))
+    name_width = max(5, *map(len, names))
+    widths = [max(len(TITLES[key]) + 1, 10) for key in METRICS]
+    header = "".join(f"{TITLES[key]:>{width}}" for key, width in zip(METRICS, widths, strict=True))
+    lines += ["", f"{'class':<{name_width}}{header}{'beats':>9}"]
+    for name, short in zip(metrics["classes"], names, strict=True):
+        values = metrics["per_class"][name]
+        cells = "".join(
+            f"{in_words(values[key], key):>{width}}" for key, width in zip(METRICS, widths, strict=True)
+        )
+        lines.append(f"{short:<{name_width}}{cells}{values['support']:>9,d}")
+    return "\n".join(lines)
+
+
+def in_words(value: float | None, key: str) -> str:
+    """Return a score in words: AUC as a number, the others in percent, "-" if it is not defined."""
+    if value is None:
+        return "-"
+    return rounded(value, 4) if key == "auc" else rounded(100 * value, 2, 100) + " %"
+
+
+def rounded(value: float, digits: int, top: float = 1) -> str:
+    """Round, but never an error away: what is below ``top`` or above 0 does not read as top or 0."""
+    step = 10**-digits
+    if 0 < value < step / 2:
+        return f"<{step:.{digits}f}"
+    if top - step / 2 <= value < top:
+        return f">{top - step:.{digits}f}"
+    return f"{value:.{digits}f}"
+
+
+def short_name(name: str) -> str:
+    """Return a class's name in at most LONGEST_NAME characters (other people's folders have long names)."""
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 8] + ".." + name[-6:]
+
+
+def interval_words(intervals: dict) -> str:
+    """Say what kind of intervals these are."""
+    if intervals["units"] < 2:
+        return f"no intervals: fewer than two {intervals['resampled']}"
+    return f"{100 * intervals['level']:.0f} % bootstrap intervals over {intervals['units']:,d} {intervals['resampled']}"
