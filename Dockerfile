@@ -31,7 +31,7 @@ COPY . ./
 # run.sh takes ../data and leaves the results in ../output: mount the two.
 RUN mkdir /app/data /app/output
 LABEL org.opencontainers.image.title="ecg-beats-keras" \
-    org.opencontainers.image.version="0.1.0" \
+    org.opencontainers.image.version="0.2.0" \
     org.opencontainers.image.licenses="MIT"
 
 # No ENTRYPOINT: DBC starts the image with a command of its own.

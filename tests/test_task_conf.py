@@ -107,7 +107,7 @@ def test_the_client_takes_the_filled_file(client):
     assert sorted(read) == sorted(
         [
             f"peer_nodes_list={NODE}",
-            "training_engine=jane/ecg-beats-keras-gpu:v0.1.0",
+            f"training_engine=jane/ecg-beats-keras-gpu:v{command.VERSION}",
             f"code_dir={CODE}",
             "entry_file=run.sh",
             f"data_dir={DATA}",
@@ -255,7 +255,7 @@ def test_what_is_worth_knowing_is_noted(check, values, word):
 
 
 def test_dbcs_own_image_needs_no_note(check):
-    assert "note:" not in check(filled(training_engine="dbctraining/ecg-beats-keras-gpu:v0.1.0")).stdout
+    assert "note:" not in check(filled(training_engine="dbctraining/ecg-beats-keras-gpu:v1.0.0")).stdout
 
 
 def test_a_missing_file_is_told(tmp_path, run, refused):
