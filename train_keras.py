@@ -250,7 +250,7 @@ def train(
     Parameters
     ----------
     data : Data
-    parts : splits.Split
+    parts : Split
         Which images train, validate and test.
     options : argparse.Namespace
         As :func:`read_options` returns them.
