@@ -5,7 +5,7 @@ import os
 import textwrap
 from pathlib import Path
 
-from ecgbeats.scores.figure_style import COLOURS, DPI, save_figure
+from ecgbeats.scores.figure_style import COLOURS, DPI, clean, save_figure
 from ecgbeats.scores.logs import LOG_NAME, best_epoch, check_metric, read_keep, read_log, read_note
 
 import numpy as np
@@ -171,9 +171,7 @@ def _finish_axes(axes, metric: str, logs: list[dict[str, np.ndarray]]) -> None:
         axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
     axes.set_xlabel("Epoch")
     axes.set_ylabel(AXIS_LABELS.get(metric, metric.replace("$", r"\$")))
-    axes.grid(color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    clean(axes, 10)
 
 
 def _legend_text(label: str) -> str:
