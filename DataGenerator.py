@@ -108,7 +108,7 @@ class DataGenerator(keras.utils.PyDataset):
     seed : int
         The order and the crops follow from the seed and the epoch alone, however many workers there are.
     classes : sequence of str, optional
-        Class names in the order of the labels (default: see image_folder.order_classes).
+        Class names in the order of the labels (default: see ecgbeats.images.folder.order_classes).
     augment_classes : sequence of str, optional
         Only these classes are cropped (default all); the paper leaves NOR whole.
     shift : int

@@ -185,6 +185,13 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     )
     add("--resume", action="store_true", help="go on with the run that --output holds, if any")
     options = parser.parse_args(arguments)
+    check_options(parser, options)
+    fill_in_recipe(options)
+    return options
+
+
+def check_options(parser: command.Parser, options: argparse.Namespace) -> None:
+    """Leave with an error for options that do not go together or are out of range."""
     if options.model not in MODELS:
         parser.error(f"--model {options.model}: no such network; choose from {', '.join(MODELS)}")
     if options.seed >= 2**32:
@@ -199,6 +206,10 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         )
     if options.shift is not None and options.shift >= IMAGE_SIZE:
         parser.error(f"--shift {options.shift} is too large: an image has {IMAGE_SIZE} pixels")
+
+
+def fill_in_recipe(options: argparse.Namespace) -> None:
+    """Set what was not given to the network's own, in place."""
     recipe = MODELS[options.model]
     options.epochs = options.epochs or recipe.epochs
     if options.shift is None:  # 0 is a choice, too
@@ -207,7 +218,6 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         options.balance = recipe.balance
     options.batch_size = options.batch_size or recipe.batch_size
     options.learning_rate = options.learning_rate or recipe.learning_rate
-    return options
 
 
 def load_data(options: argparse.Namespace) -> Data:
@@ -240,7 +250,7 @@ def train(
     Parameters
     ----------
     data : Data
-    parts : splits.Split
+    parts : Split
         Which images train, validate and test.
     options : argparse.Namespace
         As :func:`read_options` returns them.
