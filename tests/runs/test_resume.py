@@ -19,6 +19,7 @@ from forked import (
     block_in_native_code,
     die_at_batch,
     die_at_file,
+    die_inside_an_epoch,
     leave_no_memory,
     limit_file_size,
     train,
@@ -105,6 +106,20 @@ def assert_same_run(folder: Path, unbroken: Path) -> None:
 # -- killed ----------------------------------------------------------------------------------------------------
 
 
+def test_killed_inside_epochs_the_run_ends_as_if_unbroken(unbroken, resumed, tmp_path):
+    # 48 images are three batches: an epoch has a state after the first, after the second, and at its end.
+    for states, begins in [
+        (2, "48"),
+        (3, "going on in epoch 1, after 2 of 3 batches"),
+        (2, "going on in epoch 2, after 2 of 3 batches"),
+        (0, "going on in epoch 3, after 1 of 3 batches"),
+    ]:
+        result = resumed(patch=die_inside_an_epoch, patch_arguments=(states,)).end()
+        assert result.returncode == (-signal.SIGKILL if states else 0), result.stderr
+        assert begins in result.stdout, result.stdout
+    assert_same_run(tmp_path / "run", unbroken)
+
+
 @pytest.mark.slow
 def test_killed_again_and_again_the_run_ends_as_if_unbroken(unbroken, resumed, tmp_path):
     run = tmp_path / "run"
@@ -115,6 +130,7 @@ def test_killed_again_and_again_the_run_ends_as_if_unbroken(unbroken, resumed, t
         (die_at_file, ("training_state.npz", "half", 1), 1),
         (
             die_at_file,
+    die_inside_an_epoch,
             ("log.csv", "written", 3),
             2,
         ),  # epochs 2 and 3: the first writing only restores the log
