@@ -27,7 +27,7 @@ from ecgbeats.runs.devices import (
     choose_workers,
     release_devices,
 )
-from ecgbeats.runs.feed import feed
+from ecgbeats.runs.feed import build_metrics, feed
 from ecgbeats.runs.folder import check_run, finish_run, is_finished, leave_at_signals, remove_partial_files
 from ecgbeats.runs.networks import load_model
 from ecgbeats.runs.prediction import predict
@@ -376,10 +376,14 @@ def build(options: argparse.Namespace, precision: str, classes: int, steps: int)
 
 def fit(model, training, validation, recorder, first: int, batch: int, options: argparse.Namespace) -> bool:
     """Train from ``batch`` of epoch ``first`` on (both from 0); return whether the time limit ended it early."""
+    import keras
+
     if batch:
         print(f"going on in epoch {first + 1}, after {batch} of {len(training)} batches", flush=True)
     elif first:
         print(f"going on after epoch {first}", flush=True)
+    if batch or keras.backend.backend() == "jax":
+        build_metrics(model, training)
     # The rest of an epoch that was broken off, then the whole ones.
     stretches = [(first, first + 1, batch), (first + 1, options.epochs, 0)] if batch else []
     try:

@@ -1,6 +1,16 @@
 """What Keras' fit reads batches from."""
 
 
+def build_metrics(model, batches) -> None:
+    """Make the variables of a compiled model's metrics, which Keras makes from the first batch.
+
+    On JAX, Keras 3.15 takes that batch from fit's first epoch, which then begins with the second and ends with the
+    first: a resumed run would not see an unbroken one's batches in their order.
+    """
+    model.test_on_batch(*batches[0])
+    model.reset_metrics()
+
+
 def feed(batches, first: int = 0):
     """Return what Keras' fit should read a DataGenerator's batches from, from batch ``first`` of each epoch on.
 

@@ -99,7 +99,6 @@ class Recorder(keras.callbacks.Callback):
         if about.get("batches"):
             self._batches_before, self._seconds_before = about["batches"], about["seconds"]
             self._means_before = means
-            model.test_on_batch(*self.batches[0])  # TensorFlow's metrics have no variables before their first batch
         # The state is written before the log, so after a kill between the two the log and plot lack its last row.
         self._write_log()
         if self.rows:
