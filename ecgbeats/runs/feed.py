@@ -1,4 +1,4 @@
-"""What Keras' fit reads batches from."""
+"""How batches reach Keras' fit, in their order, on both backends."""
 
 
 def build_metrics(model, batches) -> None:

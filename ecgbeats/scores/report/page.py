@@ -175,7 +175,7 @@ def look(run: Run, model, beat: Beat) -> dict:
 def origin_values(run: Run, model) -> dict:
     """Return what is needed to make this run again, but for what config.json holds."""
     from ecgbeats.runs.networks import multiply_adds
-    from ecgbeats.runs.recorder import duration
+    from ecgbeats.runs.time_limit import duration
 
     here = ["python", "-m", "ecgbeats.scores.report", str(run.folder), "--data", str(run.data_folder)]
     return {
