@@ -11,18 +11,20 @@ comparison.csv, comparison.md and comparison.png.
 import argparse
 import csv
 import io
-import json
 import math
 from pathlib import Path
+from typing import TypedDict
 
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.dataset import Data
 from ecgbeats.images.splits import PARTS, SPLITS, Split, split_images
+from ecgbeats.reading import Count, read_json
 from ecgbeats.runs.devices import release_devices
 from ecgbeats.runs.folder import is_finished
 from ecgbeats.scores.figure_style import COLOURS, DPI, clean, save_figure
 from ecgbeats.scores.logs import LOG_NAME, read_log
+from ecgbeats.scores.metrics_file import read_metrics
 
 import numpy as np
 
@@ -42,6 +44,23 @@ COLUMNS = [
     "sensitivity_low",
     "sensitivity_high",
 ]
+
+
+class Conditions(TypedDict):
+    """The options that all networks of a comparison share."""
+
+    split: str
+    epochs: Count
+    batch_size: Count
+    images: Count | None
+    test_images: Count | None
+    seed: Count
+
+
+class Comparison(TypedDict):
+    """comparison.json."""
+
+    options: Conditions
 
 
 def main(arguments: list[str]) -> None:
@@ -131,24 +150,18 @@ def train_options(options: argparse.Namespace, name: str) -> argparse.Namespace:
     return train_keras.read_options(arguments)
 
 
-def equal_conditions(options: argparse.Namespace) -> dict:
+def equal_conditions(options: argparse.Namespace) -> Conditions:
     """Return the options that all networks of a comparison share."""
-    return {
-        key: getattr(options, key)
-        for key in ("split", "epochs", "batch_size", "images", "test_images", "seed")
-    }
+    return {key: getattr(options, key) for key in Conditions.__annotations__}
 
 
 def check_same(options: argparse.Namespace) -> None:
     """Raise InputError if --output holds a comparison under other conditions."""
     path = options.output / "comparison.json"
-    try:
-        before = json.loads(path.read_text())["options"]
-        before.items()
-    except FileNotFoundError:
+    comparison = read_json(path, Comparison, "choose another --output")
+    if comparison is None:
         return
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise InputError(f"{path} cannot be read ({problem}); choose another --output") from problem
+    before = comparison["options"]
     different = [
         f"--{key.replace('_', '-')} (then {before.get(key)}, now {value})"
         for key, value in equal_conditions(options).items()
@@ -241,18 +254,11 @@ def write_comparison(options, runs: dict, finished: list[str], rows: dict[str, d
 def describe(name: str, folder: Path) -> dict:
     """Return the row of one network, from its run folder."""
     log = read_log(folder / LOG_NAME)
-    path = folder / "metrics.json"
-    try:
-        metrics = json.loads(path.read_text())
-        row = {}
-        for key in ("accuracy", "sensitivity"):
-            # There is no interval of a single record.
-            low, high = metrics["intervals"][key] or (None, None)
-            row |= {key: metrics[key], f"{key}_low": low, f"{key}_high": high}
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise InputError(
-            f"{path} cannot be read ({problem!r}); remove {folder} to train {name} again"
-        ) from problem
+    metrics, row = read_metrics(folder), {}
+    for key in ("accuracy", "sensitivity"):
+        # There is no interval of a single record.
+        low, high = metrics["intervals"][key] or (None, None)
+        row |= {key: metrics[key], f"{key}_low": low, f"{key}_high": high}
     with command.quiet_import():
         # The network as it was trained: its entry in MODELS may have changed since.
         from ecgbeats.runs.networks import load_model, multiply_adds

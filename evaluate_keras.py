@@ -6,7 +6,6 @@ On the data that the network was trained with (by config.json beside it) the tes
 the network has seen the rest; --all scores everything. Classes are matched by name.
 """
 
-import json
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from ecgbeats.command import InputError
 from ecgbeats.images.dataset import drawing_of, read_description
 from ecgbeats.images.folder import Images, limit_images
 from ecgbeats.images.splits import split_as
+from ecgbeats.runs.config import read_config
 from ecgbeats.runs.networks import load_model, read_classes
 from ecgbeats.runs.prediction import predict
 from ecgbeats.scores.scoring import write_scores
@@ -104,16 +104,7 @@ def choose_images(
 
 def read_training(model: Path) -> dict | None:
     """Return config.json of the run that the network lies in, or None if there is none beside it."""
-    try:
-        config = json.loads((model.parent / "config.json").read_text())
-        config["options"]["split"], config["data_sha256"]
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise InputError(
-            f"{model.parent / 'config.json'} cannot be read ({problem}); mend or remove it"
-        ) from problem
-    return config
+    return read_config(model.parent, "mend or remove it")
 
 
 def check_drawing(description: dict, config: dict | None, data: Path) -> None:

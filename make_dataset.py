@@ -20,7 +20,7 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.choice import Chosen, choose_beats, limit_beats
-from ecgbeats.images.dataset import drawing_of
+from ecgbeats.images.dataset import drawing_of, read_description
 from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.images.image_files import encode
 from ecgbeats.images.names import image_name
@@ -197,17 +197,17 @@ def read_dataset(folder: Path) -> dict | None:
     """
     if not folder.is_dir() or not any(folder.iterdir()):
         return None
-    try:
-        return json.loads((folder / "dataset.json").read_text())
-    except (OSError, ValueError):
+    existing = read_description(folder)
+    if "options" not in existing:
         raise InputError(
             f"--output {folder} is not empty and holds no data set of make_dataset.py; choose another folder"
-        ) from None
+        )
+    return existing
 
 
 def check_same(existing: dict, now: dict, folder: Path) -> None:
     """Raise InputError if the data set that exists was made with other options than ``now``, naming them."""
-    before = existing.get("options", {})
+    before = existing["options"]
     before = before | {"drawing": drawing_of(existing)}
     different = [name for name in now if before.get(name) != now[name]]
     if different:

@@ -11,18 +11,25 @@ import argparse
 import contextlib
 import errno
 import json
+import logging
 import math
 import os
+import shlex
 import shutil
 import signal
 import sys
 import tempfile
 import threading
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 VERSION = "0.1.0"
 SIMULATED_NOTICE = "SIMULATED, not medical data"
+
+# The backends of Keras that train here, and the packages that each needs.
+BACKENDS = {"tensorflow": "requirements.txt", "jax": "requirements-jax.txt"}
 
 # A signal first lets Python unwind (temporary files go); a process that is deep inside a training
 # step cannot, and is ended after this many seconds. DBC and Docker kill after about ten.
@@ -31,7 +38,8 @@ SECONDS_TO_UNWIND = 4.0
 
 def fail(message: str) -> None:
     """Write ``error: MESSAGE`` to standard error, on one line whatever the message holds."""
-    print("error: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError, ValueError):  # nobody listens
+        print("error: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
 
 
 def check_python() -> None:
@@ -55,7 +63,16 @@ def _explain_missing_package(kind, problem, trace) -> None:
     os._exit(2)
 
 
-sys.excepthook = _explain_missing_package
+def _is_ours(path: str | None) -> bool:
+    """Return whether a file is one of the project's commands."""
+    return path is not None and Path(__file__).parents[1] in Path(path).resolve().parents
+
+
+if _is_ours(getattr(sys.modules["__main__"], "__file__", None)):
+    sys.excepthook = _explain_missing_package
+    # Ctrl-C while packages are still imported, which takes a second, ends the process without a traceback.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class InputError(Exception):
@@ -80,11 +97,19 @@ def run(main: Callable[[list[str]], int | None], seconds_to_unwind: float = SECO
     """Run ``main(sys.argv[1:])`` and leave with its status.
 
     InputError gives 2, a full disk or refused file 1, each with one ``error:`` line; Ctrl-C gives 130,
-    SIGTERM 143, a reader that closed the pipe (``| head``) 141.
+    SIGTERM 143, a reader that closed the pipe (``| head``) 141. What nobody foresaw gives 1 and a line that names a
+    file with the traceback; ECGBEATS_TRACEBACK=1 prints it instead, and what libraries write.
     """
+    _open_missing_streams()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's is not there for a command
+    if not _wants_traceback():
+        _silence_libraries()
     _end_on_signals(seconds_to_unwind)
     try:
-        status = main(sys.argv[1:]) or 0
+        try:
+            status = main(sys.argv[1:]) or 0
+        except SystemExit as leave:  # of argparse, or of a signal
+            status = leave.code
         sys.stdout.flush()
     except InputError as problem:
         fail(problem)
@@ -94,13 +119,64 @@ def run(main: Callable[[list[str]], int | None], seconds_to_unwind: float = SECO
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
-    except OSError as problem:
-        if problem.errno not in _DISK_FAULTS:
-            raise
-        where = f" ({problem.filename})" if problem.filename else ""
-        fail(f"{_DISK_FAULTS[problem.errno]}{where}; what was finished before is untouched")
+    except MemoryError:
+        fail("no memory left: free some, or do with fewer images (--limit), records or processes (--jobs)")
+        status = 1
+    except Exception as problem:
+        if isinstance(problem, OSError) and problem.errno in _DISK_FAULTS:
+            where = f" ({problem.filename})" if problem.filename else ""
+            fail(f"{_DISK_FAULTS[problem.errno]}{where}; what was finished before is untouched")
+        else:
+            _tell_unforeseen(problem)
         status = 1
     raise SystemExit(status)
+
+
+def _wants_traceback() -> bool:
+    return os.environ.get("ECGBEATS_TRACEBACK") == "1"
+
+
+def _tell_unforeseen(problem: Exception) -> None:
+    """Say in one line what nobody foresaw, with its traceback in a file that the user can send."""
+    details = "".join(traceback.format_exception(problem))
+    if _wants_traceback():
+        print(details, file=sys.stderr)
+        return
+    words = f"this should not happen ({type(problem).__name__}: {problem}); the details are"
+    try:
+        number, path = tempfile.mkstemp(prefix="ecgbeats-", suffix=".txt")  # mode 600
+        with open(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{shlex.join(sys.argv)}\n{details}")
+        fail(f"{words} in {path}")
+    except OSError:
+        fail(f"{words}: {details}")
+
+
+def _open_missing_streams() -> None:
+    """Let a command run whose standard streams are closed, or cannot show every character."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # else the next file that is opened would be taken for the stream
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not a notebook's
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _silence_libraries() -> None:
+    """Keep off standard error all but this project's lines: native code writes to the number, ours to sys.stderr."""
+    sys.stderr.flush()
+    own = os.dup(2)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)
+    os.close(silence)
+    os.set_inheritable(own, False)
+    sys.stderr = open(own, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
 
 
 _DISK_FAULTS = {
@@ -143,27 +219,19 @@ def _end_on_signals(seconds_to_unwind: float) -> None:
 
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
-    """Keep what TensorFlow's native code writes while it is imported off standard error, unless it fails."""
+    """Import Keras within this: as the project needs it, whatever the user's keras.json says; its faults in one line."""
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if backend not in BACKENDS:
+        raise InputError(f"KERAS_BACKEND={backend} is not supported; use {' or '.join(BACKENDS)}")
+    os.environ["KERAS_HOME"] = os.path.join(os.devnull, "keras")  # a place that cannot hold a keras.json
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as noise:
-        os.dup2(noise.fileno(), 2)
-        try:
-            yield
-        except BaseException as problem:
-            os.dup2(kept, 2)
-            if isinstance(problem, ImportError):
-                raise InputError(
-                    f"{problem}; install the packages: pip install -r requirements.txt, or use: bash run.sh"
-                ) from problem
-            if not isinstance(problem, (InputError, KeyboardInterrupt, SystemExit)):
-                noise.seek(0)
-                sys.stderr.write(noise.read().decode(errors="replace"))
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    try:
+        yield
+    except ImportError as problem:
+        raise InputError(
+            f"{problem}; with KERAS_BACKEND={backend}, install the packages (pip install -r {BACKENDS[backend]}), or "
+            "use: bash run.sh"
+        ) from problem
 
 
 @contextlib.contextmanager

@@ -17,7 +17,11 @@ def parse_image_name(name: str | Path) -> tuple[str, int] | None:
     A record's name may itself hold ``_``, so the last one parts it from the sample.
     """
     record, _, sample = os.path.splitext(os.path.basename(name))[0].rpartition("_")
-    return (record, int(sample)) if record and sample.isascii() and sample.isdigit() else None
+    return (
+        (record, int(sample))
+        if record and sample.isascii() and sample.isdigit() and len(sample) < 19
+        else None
+    )
 
 
 def record_names(names: list[str]) -> np.ndarray | None:

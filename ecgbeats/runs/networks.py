@@ -6,8 +6,16 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 from ecgbeats import command
+from ecgbeats.reading import parse_json
+
+
+class About(TypedDict):
+    """What the comment of a network's file says of it."""
+
+    classes: list[str]
 
 
 def save_model(model, path: str | os.PathLike, classes: Sequence[str]) -> None:
@@ -77,10 +85,7 @@ def read_classes(path: str | os.PathLike) -> list[str]:
         raise command.InputError(f"{path}: cannot be read ({problem.strerror}); {remedy}") from None
     if damaged:
         raise command.InputError(f"{path}: damaged ({damaged}); copy it again, or {remedy}")
-    try:
-        return json.loads(comment)["classes"]
-    except (ValueError, TypeError, KeyError):
-        raise command.InputError(f"{path}: holds no class names; {remedy}") from None
+    return parse_json(comment, About, f"{path}: the note of its classes", remedy)["classes"]
 
 
 def load_model(path: str | os.PathLike):

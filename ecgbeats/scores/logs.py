@@ -1,17 +1,17 @@
 """Training logs: ours, or any CSV with a column `epoch`; the run that one is of."""
 
-import csv
-import io
-import json
 import math
 import os
 from pathlib import Path
 
 from ecgbeats import command
+from ecgbeats.reading import read_csv
+from ecgbeats.runs.config import read_config
 
 import numpy as np
 
 LOG_NAME = "log.csv"
+REMEDY = "name a run folder or a training log in CSV"
 NO_VALUE = {"", "na", "n/a", "nan", "none", "null"}  # Keras' CSVLogger writes NA for a skipped validation
 
 
@@ -37,18 +37,7 @@ def read_log(path: str | os.PathLike) -> dict[str, np.ndarray]:
     command.InputError
         There is no such file, it is no such log, or it has no epoch yet.
     """
-    if not os.path.isfile(path):
-        raise command.InputError(f"{path}: no such file; name a run folder or a log in CSV")
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read()
-        lines = csv.reader(io.StringIO(text))
-        rows = [(lines.line_num, row) for row in lines if any(cell.strip() for cell in row)]
-    except OSError as problem:
-        raise command.InputError(f"{path}: cannot be read: {problem.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise command.InputError(f"{path}: not a training log in CSV ({problem})") from None
-
+    text, rows = read_csv(path, REMEDY)
     header = [name.strip() for name in rows.pop(0)[1]] if rows else ["epoch"]
     if "epoch" not in header:
         raise command.InputError(f"{path}: not a training log: its first line names no column 'epoch'")
@@ -120,19 +109,11 @@ def read_note(folder: str | os.PathLike) -> str | None:
 
     Such a run has ``"simulated": true`` in its config.json.
     """
-    return command.SIMULATED_NOTICE if _read_config(folder).get("simulated") is True else None
+    config = read_config(Path(folder), REMEDY)
+    return command.SIMULATED_NOTICE if config and config["simulated"] else None
 
 
 def read_keep(folder: str | os.PathLike) -> str:
     """Return --keep of a run, "best" or "last"; "best" for a log from elsewhere."""
-    options = _read_config(folder).get("options")
-    return "last" if isinstance(options, dict) and options.get("keep") == "last" else "best"
-
-
-def _read_config(folder: str | os.PathLike) -> dict:
-    """Return a run's config.json, {} for a log from elsewhere: train_keras.py writes it before the first epoch."""
-    try:
-        config = json.loads((Path(folder) / "config.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return config if isinstance(config, dict) else {}
+    config = read_config(Path(folder), REMEDY)
+    return config["options"].get("keep", "best") if config else "best"
