@@ -91,7 +91,7 @@ def _read_rows(rows: list[list[str]], numbers: dict[str, int]):
             raise ValueError(f"{len(row)} columns instead of {width}")
     columns = list(zip(*rows, strict=True)) or [()] * width
     true, predicted = (_class_numbers(columns[place], numbers) for place in (1, 2))
-    values = np.array(columns[3:], dtype=object).astype(np.float64).astype(np.float32).T
+    values = np.array([[*map(float, column)] for column in columns[3:]]).astype(np.float32).T
     values = values.reshape(len(rows), 1 + len(numbers))
     if not ((values >= 0) & (values <= 1)).all():
         raise ValueError("a probability is not within 0 to 1")
