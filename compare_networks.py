@@ -20,6 +20,7 @@ from ecgbeats.command import InputError
 from ecgbeats.images.dataset import Data
 from ecgbeats.images.splits import PARTS, SPLITS, Split, split_images
 from ecgbeats.reading import Count, read_json
+from ecgbeats.runs.config import read_config
 from ecgbeats.runs.devices import release_devices
 from ecgbeats.runs.folder import is_finished
 from ecgbeats.scores.figure_style import COLOURS, DPI, clean, save_figure
@@ -182,7 +183,7 @@ def trained_before(options: argparse.Namespace) -> list[str]:
     names = []
     for path in options.output.glob("*/config.json"):
         folder = path.parent
-        config = train_keras.read_config(folder)
+        config = read_config(folder)
         if folder.name in options.models or config["options"].get("model") != folder.name:
             continue
         if folder.name not in MODELS:
@@ -207,7 +208,7 @@ def check_images(runs: dict[str, argparse.Namespace], data: Data, parts: Split) 
     """Raise InputError if a run that was begun had other images than ``parts`` of ``data``."""
     sizes = {part: len(getattr(parts, part)) for part in PARTS}
     for run in runs.values():
-        config = train_keras.read_config(run.output)
+        config = read_config(run.output)
         if config and (config.get("data_sha256"), config.get("images")) != (data.checksum, sizes):
             raise InputError(
                 f"--data {run.data}: the run in {run.output} had other images; give the same, remove that folder "
@@ -246,7 +247,7 @@ def write_comparison(options, runs: dict, finished: list[str], rows: dict[str, d
         if name not in rows:
             rows[name] = describe(name, runs[name].output)
     ordered = [rows[name] for name in runs if name in rows]
-    configs = [train_keras.read_config(runs[row["network"]].output) for row in ordered]
+    configs = [read_config(runs[row["network"]].output) for row in ordered]
     write_table(options, ordered, configs, parts, data.note)
     save_figure(plot(ordered, data.note), options.output / "comparison.png")
 

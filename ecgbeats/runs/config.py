@@ -15,7 +15,7 @@ from ecgbeats.reading import Count, Share, read_json
 
 from msgspec import Meta
 
-AtLeastOne = Annotated[int, Meta(ge=1, lt=2**63)]
+AtLeastOne = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Positive = Annotated[float, Meta(gt=0)]
 
 
