@@ -5,12 +5,14 @@ declared structure: a TypedDict beside the code that writes the file. What is wr
 the file, the field and the way out.
 """
 
+import contextlib
 import csv
 import io
 import os
 import re
 import stat
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, BinaryIO
 
 from ecgbeats.command import InputError
 
@@ -25,25 +27,41 @@ LARGEST_CSV = 2**30  # bytes
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 
+@contextlib.contextmanager
+def open_file(path: str | os.PathLike, remedy: str) -> Iterator[BinaryIO | None]:
+    """Open a file to read its bytes; yield None where there is no such file.
+
+    Raises InputError, ending in ``remedy``, for what is no regular file or cannot be read.
+    """
+    try:
+        # Without waiting: a named pipe would be opened when somebody writes to it.
+        file = open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")  # noqa: SIM115
+    except (FileNotFoundError, NotADirectoryError):
+        yield None
+        return
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read ({problem.strerror}); {remedy}") from None
+    except ValueError as problem:  # a null character in the path
+        raise InputError(f"{path!r} cannot be read ({problem}); {remedy}") from None
+    with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise InputError(f"{path} is no regular file; {remedy}")
+        try:
+            yield file
+        except OSError as problem:
+            raise InputError(f"{path} cannot be read ({problem.strerror}); {remedy}") from None
+
+
 def read_file(path: str | os.PathLike, remedy: str, most: int) -> bytes | None:
     """Return a file's bytes, or None where there is no such file.
 
     Raises InputError, ending in ``remedy``, for what is no regular file, cannot be read, or has more than ``most``
     bytes.
     """
-    try:
-        # Without waiting: a named pipe would be opened when somebody writes to it.
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-            kind = os.fstat(file.fileno())
-            if not stat.S_ISREG(kind.st_mode):
-                raise InputError(f"{path} is no regular file; {remedy}")
-            content = file.read(most + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read ({problem.strerror}); {remedy}") from None
-    except ValueError as problem:  # a null character in the path
-        raise InputError(f"{path!r} cannot be read ({problem}); {remedy}") from None
+    with open_file(path, remedy) as file:
+        if file is None:
+            return None
+        content = file.read(most + 1)
     if len(content) > most:
         raise InputError(f"{path} has more than {most / 2**20:,.0f} MB; {remedy}")
     return content

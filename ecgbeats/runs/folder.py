@@ -5,11 +5,15 @@ import contextlib
 import os
 import signal
 from pathlib import Path
+from typing import Annotated, TypedDict
 
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.dataset import Data
-from ecgbeats.runs.config import read_config, used_options
+from ecgbeats.reading import Share
+from ecgbeats.runs.config import AtLeastOne, read_config, used_options
+
+from msgspec import Meta
 
 STATE_FILE = "training_state.npz"
 # Where one of these is, a folder holds a run, or evaluate_keras.py's results, or a cross-validation.
@@ -18,6 +22,21 @@ RUN_FILES = ("config.json", "log.csv", "best.keras", "metrics.json", "fold-0")
 FREE_ON_RESUME = ("data", "output", "devices", "max_hours", "resume")
 # What runs did before there were these options.
 EARLIER = {"shift": 0, "balance": 0.0, "keep": "best"}
+
+AtLeastZero = Annotated[float, Meta(ge=0)]
+
+
+class Row(TypedDict):
+    """An epoch in log.csv: what its columns hold."""
+
+    epoch: AtLeastOne
+    loss: float
+    accuracy: Share
+    val_loss: float
+    val_accuracy: Share
+    learning_rate: AtLeastZero
+    seconds: AtLeastZero
+    images_per_second: AtLeastZero
 
 
 def is_finished(folder: Path, options: argparse.Namespace) -> bool:
