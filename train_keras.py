@@ -91,11 +91,11 @@ def plan_runs(options: argparse.Namespace) -> Iterator[tuple[Path, argparse.Name
 
 def train_folds(data: Data, options: argparse.Namespace, deadline: float | None) -> None:
     """Train the folds that are not trained yet, one after another, and sum them up."""
+    runs = dict(plan_runs(options))
+    check_fold_data(list(runs), data.checksum)
     command.make_folder(options.output)
     with command.locked(options.output):
-        runs = dict(plan_runs(options))
         to_do = {folder: run for folder, run in runs.items() if not is_finished(folder, run)}
-        check_fold_data(list(runs), data.checksum)
         if done := [folder.name for folder in runs if folder not in to_do]:
             print(f"Trained before: {', '.join(done)}", flush=True)
         for folder, run in to_do.items():

@@ -11,7 +11,7 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.dataset import Data
 from ecgbeats.reading import Share
-from ecgbeats.runs.config import AtLeastOne, read_config, used_options
+from ecgbeats.runs.config import AtLeastOne, need_config, read_config, used_options
 
 from msgspec import Meta
 
@@ -76,7 +76,7 @@ def check_run(folder: Path, data: Data, options: argparse.Namespace) -> dict | N
 
 def finish_run(folder: Path) -> None:
     """Note in config.json that the run is finished, and remove what only resuming needs."""
-    command.write_json(folder / "config.json", read_config(folder) | {"finished": True})
+    command.write_json(folder / "config.json", need_config(folder) | {"finished": True})
     (folder / STATE_FILE).unlink(missing_ok=True)
 
 
