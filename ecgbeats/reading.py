@@ -5,18 +5,20 @@ declared structure: a TypedDict beside the code that writes the file. What is wr
 the file, the field and the way out.
 """
 
+import contextlib
 import csv
 import io
 import os
 import re
 import stat
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, BinaryIO
 
 from ecgbeats.command import InputError
 
 import msgspec
 
-Count = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 LARGEST_JSON = 16 * 2**20  # bytes
@@ -25,28 +27,53 @@ LARGEST_CSV = 2**30  # bytes
 _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 
-def read_file(path: str | os.PathLike, remedy: str, most: int) -> bytes | None:
-    """Return a file's bytes, or None where there is no such file.
+@contextlib.contextmanager
+def open_file(path: str | os.PathLike, remedy: str) -> Iterator[BinaryIO | None]:
+    """Open a file to read its bytes; None where there is no such file.
 
-    Raises InputError, ending in ``remedy``, for what is no regular file, cannot be read, or has more than ``most``
-    bytes.
+    Raises InputError, ending in ``remedy``, for what is no regular file, or cannot be read.
     """
     try:
         # Without waiting: a named pipe would be opened when somebody writes to it.
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-            kind = os.fstat(file.fileno())
-            if not stat.S_ISREG(kind.st_mode):
-                raise InputError(f"{path} is no regular file; {remedy}")
-            content = file.read(most + 1)
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        yield None
+        return
     except OSError as problem:
         raise InputError(f"{path} cannot be read ({problem.strerror}); {remedy}") from None
     except ValueError as problem:  # a null character in the path
         raise InputError(f"{path!r} cannot be read ({problem}); {remedy}") from None
-    if len(content) > most:
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise InputError(f"{path} is no regular file; {remedy}")
+    with open(number, "rb") as file:
+        yield file
+
+
+def read_file(path: str | os.PathLike, remedy: str, most: int) -> bytes | None:
+    """Return a file's bytes, or None where there is no such file.
+
+    Raises InputError as :func:`open_file` does, and for a file of more than ``most`` bytes.
+    """
+    with open_file(path, remedy) as file:
+        content = None if file is None else file.read(most + 1)
+    if content is not None and len(content) > most:
         raise InputError(f"{path} has more than {most / 2**20:,.0f} MB; {remedy}")
     return content
+
+
+def list_folder(path: str | os.PathLike, what: str, remedy: str) -> list[os.DirEntry]:
+    """Return what a folder holds. Raises InputError, ``WHAT is no folder; REMEDY`` or the like, where it cannot."""
+    try:
+        with os.scandir(path) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        fault = "does not exist"
+    except NotADirectoryError:
+        fault = "is a file, not a folder"
+    except OSError as problem:
+        fault = f"cannot be read ({problem.strerror})"
+    raise InputError(f"{what} {fault}; {remedy}")
 
 
 def need(content: bytes | None, path: str | os.PathLike, remedy: str) -> bytes:
