@@ -314,7 +314,9 @@ def check_output(path: str | os.PathLike) -> None:
                 raise InputError(f"--output {path}: no permission to write to {place}; choose another folder")
             return
         if is_there:
-            raise InputError(f"--output {path}: {place} is a file, not a folder; choose another --output")
+            raise InputError(
+                f"--output {path}: {place} is a file or a broken link, not a folder; choose another --output"
+            )
 
 
 def available_cores() -> int:

@@ -19,15 +19,24 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 
 
 @contextlib.contextmanager
-def alone(lock_file: str | os.PathLike, otherwise: str) -> Iterator[None]:
-    """Hold a lock that ends with its process. Raises InputError(otherwise) where another process holds it."""
+def alone(
+    lock_file: str | os.PathLike, otherwise: str | None = None, wait: str | None = None
+) -> Iterator[None]:
+    """Hold a lock that ends with its process.
+
+    Where another process holds it, raises InputError(otherwise), or prints ``wait`` and waits.
+    """
     import filelock
 
     lock = filelock.FileLock(lock_file)
     try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        raise InputError(otherwise) from None
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            if wait is None:
+                raise InputError(otherwise) from None
+            print(wait, flush=True)
+            lock.acquire()
     except OSError as problem:
         if problem.errno not in _NO_LOCKS:
             raise
