@@ -25,7 +25,7 @@ from ecgbeats.images.splits import PARTS, SPLITS, Split, split_images
 from ecgbeats.reading import Count, read_json
 from ecgbeats.runs.config import need_config, read_config
 from ecgbeats.runs.devices import release_devices
-from ecgbeats.runs.folder import is_finished
+from ecgbeats.runs.folder import check_unlocked, is_finished, locked
 from ecgbeats.scores.figure_style import COLOURS, DPI, clean, save_figure
 from ecgbeats.scores.logs import read_run_log
 from ecgbeats.scores.metrics_file import read_metrics
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> None:
     options = read_options(arguments)
     command.check_output(options.output)
     check_same(options)
-    command.check_unlocked(options.output)
+    check_unlocked(options.output)
     command.check_backend()
     runs = {name: train_options(options, name) for name in [*trained_before(options), *options.models]}
     finished = [name for name, run in runs.items() if is_trained(run)]
@@ -80,7 +80,7 @@ def main(arguments: list[str]) -> None:
     parts = choose_images(data.images, options)
     check_images(runs, data, parts)
     command.make_folder(options.output)
-    with command.locked(options.output):
+    with locked(options.output):
         compare(options, runs, finished, data, parts)
     print("\n" + (options.output / "comparison.md").read_text(encoding="utf-8"))
 

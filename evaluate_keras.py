@@ -18,7 +18,7 @@ from ecgbeats.images.dataset import drawing_of, read_description
 from ecgbeats.images.folder import Images, limit_images
 from ecgbeats.images.splits import split_as
 from ecgbeats.runs.config import read_config
-from ecgbeats.runs.folder import remove_partial_files
+from ecgbeats.runs.folder import check_unlocked, locked, remove_partial_files
 from ecgbeats.runs.networks import load_model, read_classes
 from ecgbeats.runs.prediction import predict
 from ecgbeats.scores.scoring import write_scores
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> None:
     probabilities = predict(model, DataGenerator(images, options.batch_size, shuffle=False, devices=1))
     check_probabilities(probabilities, options.model)
     command.make_folder(options.output)
-    with command.locked(options.output):
+    with locked(options.output):
         begin_results(options.output)
         metrics = write_scores(options.output, images, probabilities, classes, split, note)
         metrics["training_images_included"] = None if test is None else options.all  # None: not known
@@ -80,7 +80,7 @@ def read_options(arguments: list[str]):
     options = parser.parse_args(arguments)
     command.check_output(options.output)
     check_empty(options.output)
-    command.check_unlocked(options.output)
+    check_unlocked(options.output)
     return options
 
 

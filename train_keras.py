@@ -33,7 +33,15 @@ from ecgbeats.runs.devices import (
     release_devices,
 )
 from ecgbeats.runs.feed import feed
-from ecgbeats.runs.folder import check_run, finish_run, is_finished, leave_at_signals, remove_partial_files
+from ecgbeats.runs.folder import (
+    check_run,
+    check_unlocked,
+    finish_run,
+    is_finished,
+    leave_at_signals,
+    locked,
+    remove_partial_files,
+)
 from ecgbeats.runs.networks import load_model
 from ecgbeats.runs.prediction import predict
 from ecgbeats.runs.recipe import compile_model, make_schedule, set_momentum
@@ -58,7 +66,7 @@ def main(arguments: list[str]) -> None:
     if all(is_finished(folder, run) for folder, run in plan_runs(options)):
         end_without_training(options, [folder for folder, _ in plan_runs(options)])
         return
-    command.check_unlocked(options.output)
+    check_unlocked(options.output)
     command.check_backend()
     data = load_data(options)
     deadline = started + options.max_hours * 3600 if options.max_hours else None
@@ -94,7 +102,7 @@ def train_folds(data: Data, options: argparse.Namespace, deadline: float | None)
     runs = dict(plan_runs(options))
     check_fold_data(list(runs), data.checksum)
     command.make_folder(options.output)
-    with command.locked(options.output):
+    with locked(options.output):
         to_do = {folder: run for folder, run in runs.items() if not is_finished(folder, run)}
         if done := [folder.name for folder in runs if folder not in to_do]:
             print(f"Trained before: {', '.join(done)}", flush=True)
@@ -297,7 +305,7 @@ def train(
 
             devices, scope = choose_devices(options.devices)
         command.make_folder(folder)
-        with command.locked(folder):
+        with locked(folder):
             # Another process may have trained here while this one read the images.
             if is_finished(folder, options):
                 print(f"{folder} holds this run, finished; nothing to do.")

@@ -11,14 +11,12 @@ import argparse
 import contextlib
 import errno
 import importlib.util
+import itertools
 import json
 import math
 import os
-import re
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +32,6 @@ BACKENDS = {"tensorflow": "requirements.txt", "jax": "requirements-jax.txt"}
 
 # With fewer open files neither TensorFlow nor a pool of processes starts.
 FEWEST_OPEN_FILES = 64
-LOCK_NAME = ".lock"
 
 
 def check_python() -> None:
@@ -56,20 +53,26 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         options.setdefault("allow_abbrev", False)
         super().__init__(**options)
+        self.register("type", Path, _named_path)
 
     def parse_known_args(self, args=None, namespace=None):
-        """Parse; ``--option=--`` is refused, for which argparse returns a list without a value."""
-        for word in args or ():
-            if word == "--":
-                break
-            if re.fullmatch("--[^=]+=--", word):
-                self.error(f"argument {word[:-3]}: '--' is no value")
+        """Parse as argparse does, but for ``--option=--``, of which it makes nothing."""
+        for word in sys.argv[1:] if args is None else args:
+            if word.startswith("--") and word.endswith("=--"):
+                self.error(f"argument {word[:-3]}: expected one argument")
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str):
         """Print the message as one line and leave with status 2."""
         fail(f"{message} (see {self.prog} --help)")
         raise SystemExit(2)
+
+
+def _named_path(text: str) -> Path:
+    """Argparse type in the place of Path, which takes nothing for the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; name a file or folder (the current one is .)")
+    return Path(text)
 
 
 def run(
@@ -144,34 +147,6 @@ def quiet_import() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def locked(folder: str | os.PathLike) -> Iterator[None]:
-    """Hold the lock of a folder that exists; it ends with the process, however that ends.
-
-    Raises InputError if another process holds it. The lock's file stays: removing it would let two in.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(Path(folder) / LOCK_NAME)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise InputError(
-            f"{folder}: another process is writing to this folder; wait until it has ended, or choose another --output"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def check_unlocked(folder: str | os.PathLike) -> None:
-    """Raise InputError if another process holds the folder's lock; nothing is written."""
-    if (Path(folder) / LOCK_NAME).exists():
-        with locked(folder):
-            pass
-
-
-@contextlib.contextmanager
 def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it there when the block ends, remove it if it fails.
 
@@ -179,7 +154,9 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     synced before it is renamed, so that a kill or power cut leaves the old file or the new one, whole.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    temporary = path.with_name(
+        f".{path.stem[:40]}.partial-{os.getpid()}{path.suffix}"
+    )  # a name has its limit
     try:
         yield temporary
         with open(temporary, "rb") as file:
@@ -191,59 +168,19 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_json(path: str | os.PathLike, content: dict) -> None:
-    """Write a JSON file whole, or not at all."""
+    """Write a JSON file whole, or not at all; of a path in it that is no UTF-8, "?" stands for what is not."""
+    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     with whole_file(path) as unfinished:
-        unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-
-
-@contextlib.contextmanager
-def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield an empty folder beside ``path``; rename it there when the block ends, remove it if it fails.
-
-    ``path`` must not exist, or be an empty folder. Raises InputError where it cannot be made.
-    """
-    path = Path(path)
-    check_output(path)
-    make_folder(path.parent)
-    prefix = f".{path.name}.partial-"
-    for left in path.parent.glob(prefix + "*"):  # by a run that was killed
-        if not _is_running(left.name.removeprefix(prefix).partition("-")[0]):
-            shutil.rmtree(left, ignore_errors=True)
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=path.parent))
-    except FileNotFoundError as problem:  # some folders, such as /proc, take no new ones
-        raise InputError(f"{path} cannot be made ({problem.strerror}); choose another --output") from problem
-    try:
-        temporary.chmod(0o777 & ~_umask())
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _is_running(process: str) -> bool:
-    """Return whether a process of that number runs here; True for what is no number."""
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, ValueError):
-        pass
-    return True
-
-
-def _umask() -> int:
-    """Return the process's umask (it can only be read by setting it)."""
-    umask = os.umask(0o022)
-    os.umask(umask)
-    return umask
+        unfinished.write_text(text, encoding="utf-8", errors="replace")
 
 
 def make_folder(path: str | os.PathLike) -> None:
     """Make a folder and those above it; raise InputError where that is not possible (but for a full disk)."""
+    path = Path(path)
     try:
-        Path(path).mkdir(parents=True, exist_ok=True)
+        missing = list(itertools.takewhile(lambda place: not place.is_dir(), [path, *path.parents]))
+        for place in reversed(missing):  # mkdir(parents=True) calls itself for each
+            place.mkdir(exist_ok=True)
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -251,24 +188,51 @@ def make_folder(path: str | os.PathLike) -> None:
 
 
 def check_output(path: str | os.PathLike) -> None:
-    """Raise InputError if ``path`` is a file or lies below one, or its folder cannot be written to."""
+    """Raise InputError if ``path`` is a file or lies below one, or its folder cannot be written to, or is too deep."""
     path = Path(path).absolute()
     for place in [path, *path.parents]:
         try:
-            is_folder = place.is_dir()
+            is_folder, is_there = place.is_dir(), place.exists() or place.is_symlink()
         except PermissionError:  # a folder above it may not even be looked into
             continue
+        except OSError as problem:
+            raise InputError(f"--output {path}: {problem.strerror}; choose another folder") from None
         if is_folder:
-            if not os.access(place, os.W_OK | os.X_OK):
+            if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
                 raise InputError(f"--output {path}: no permission to write to {place}; choose another folder")
             return
-        if place.exists() or place.is_symlink():
-            raise InputError(f"--output {path}: {place} is a file, not a folder; choose another --output")
+        if is_there:
+            raise InputError(
+                f"--output {path}: {place} is a file or a broken link, not a folder; choose another --output"
+            )
 
 
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def process_pool(jobs: int, begin: Callable, *arguments):
+    """Return a ProcessPoolExecutor whose processes each call ``begin(*arguments)``, or None where none can start.
+
+    They need semaphores, which Linux keeps in /dev/shm, and open files. Where they lack something, a line says so.
+    """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    before = set(multiprocessing.active_children())
+    try:
+        context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
+        pool = ProcessPoolExecutor(jobs, context, begin, arguments)
+        pool.submit(int).result()
+        return pool
+    except (OSError, ImportError) as problem:
+        for child in set(multiprocessing.active_children()) - before:  # some may have started
+            child.kill()
+        print(
+            f"No processes can be started ({problem}): one does all the work, which takes longer.", flush=True
+        )
+        return None
 
 
 def start_worker() -> None:

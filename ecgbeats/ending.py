@@ -21,10 +21,10 @@ def fail(message: str) -> None:
 
 # What the system refuses: what the user gave is wrong, or the machine is.
 _MISTAKES = {
-    errno.ENAMETOOLONG: "a name or path is too long; use a shorter one",
-    errno.ELOOP: "a link leads to itself; mend it, or name another file or folder",
-    errno.EMFILE: "too many files are open; allow more (ulimit -n)",
-    errno.ENFILE: "too many files are open on this machine; end other programs",
+    errno.ENAMETOOLONG: "a file would get too long a name, or lie too deep: choose a shorter path",
+    errno.ELOOP: "a link leads back to itself: mend it, or choose another path",
+    errno.EMFILE: "more files are to be open at once than is allowed here: raise the limit (ulimit -n 1024)",
+    errno.ENFILE: "more files are open on this machine than it allows: close some programs",
 }
 _FAULTS = _MISTAKES | {
     errno.ENOSPC: "no space left on the disk: free some, or choose another --output",

@@ -29,13 +29,13 @@ _BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 
 @contextlib.contextmanager
 def open_file(path: str | os.PathLike, remedy: str) -> Iterator[BinaryIO | None]:
-    """Open a file to read its bytes; yield None where there is no such file.
+    """Open a file to read its bytes; None where there is no such file.
 
-    Raises InputError, ending in ``remedy``, for what is no regular file or cannot be read.
+    Raises InputError, ending in ``remedy``, for what is no regular file, or cannot be read.
     """
     try:
         # Without waiting: a named pipe would be opened when somebody writes to it.
-        file = open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")  # noqa: SIM115
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except (FileNotFoundError, NotADirectoryError):
         yield None
         return
@@ -43,28 +43,37 @@ def open_file(path: str | os.PathLike, remedy: str) -> Iterator[BinaryIO | None]
         raise InputError(f"{path} cannot be read ({problem.strerror}); {remedy}") from None
     except ValueError as problem:  # a null character in the path
         raise InputError(f"{path!r} cannot be read ({problem}); {remedy}") from None
-    with file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise InputError(f"{path} is no regular file; {remedy}")
-        try:
-            yield file
-        except OSError as problem:
-            raise InputError(f"{path} cannot be read ({problem.strerror}); {remedy}") from None
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise InputError(f"{path} is no regular file; {remedy}")
+    with open(number, "rb") as file:
+        yield file
 
 
 def read_file(path: str | os.PathLike, remedy: str, most: int) -> bytes | None:
     """Return a file's bytes, or None where there is no such file.
 
-    Raises InputError, ending in ``remedy``, for what is no regular file, cannot be read, or has more than ``most``
-    bytes.
+    Raises InputError as :func:`open_file` does, and for a file of more than ``most`` bytes.
     """
     with open_file(path, remedy) as file:
-        if file is None:
-            return None
-        content = file.read(most + 1)
-    if len(content) > most:
+        content = None if file is None else file.read(most + 1)
+    if content is not None and len(content) > most:
         raise InputError(f"{path} has more than {most / 2**20:,.0f} MB; {remedy}")
     return content
+
+
+def list_folder(path: str | os.PathLike, what: str, remedy: str) -> list[os.DirEntry]:
+    """Return what a folder holds. Raises InputError, ``WHAT is no folder; REMEDY`` or the like, where it cannot."""
+    try:
+        with os.scandir(path) as entries:
+            return list(entries)
+    except FileNotFoundError:
+        fault = "does not exist"
+    except NotADirectoryError:
+        fault = "is a file, not a folder"
+    except OSError as problem:
+        fault = f"cannot be read ({problem.strerror})"
+    raise InputError(f"{what} {fault}; {remedy}")
 
 
 def need(content: bytes | None, path: str | os.PathLike, remedy: str) -> bytes:

@@ -9,6 +9,7 @@ from typing import Annotated, TypedDict
 
 from ecgbeats import command
 from ecgbeats.command import InputError
+from ecgbeats.folders import alone
 from ecgbeats.images.dataset import Data
 from ecgbeats.reading import Share
 from ecgbeats.runs.config import AtLeastOne, need_config, read_config, used_options
@@ -24,6 +25,24 @@ FREE_ON_RESUME = ("data", "output", "devices", "max_hours", "resume")
 EARLIER = {"shift": 0, "balance": 0.0, "keep": "best"}
 
 AtLeastZero = Annotated[float, Meta(ge=0)]
+
+# Whose lock a process holds while it writes to the folder.
+LOCK_FILE = ".lock"
+
+
+def locked(folder: Path):
+    """Hold a folder's lock in a ``with`` block: InputError if another process does. It ends with its process."""
+    return alone(
+        folder / LOCK_FILE,
+        f"{folder}: another process is writing to this folder; wait until it has ended, or choose another --output",
+    )
+
+
+def check_unlocked(folder: Path) -> None:
+    """Raise InputError if another process holds the folder's lock; nothing is written."""
+    if (folder / LOCK_FILE).exists():
+        with locked(folder):
+            pass
 
 
 class Row(TypedDict):

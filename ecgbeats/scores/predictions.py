@@ -10,8 +10,8 @@ from ecgbeats.scores.metrics import checked
 import numpy as np
 
 COLUMNS = ["file", "true", "predicted", "probability"]
-# A cell that begins like this is a formula to a spreadsheet, or marks one that would be.
-FORMULA_BEGINS = tuple("=+-@'\t\r")
+# A cell that begins like this, in letters of any width, is a formula to a spreadsheet, or marks one that would be.
+FORMULA_BEGINS = tuple("=+-@＝＋－＠'\t\r")
 
 
 def write_predictions(
