@@ -299,6 +299,7 @@ def train(
         metrics.json's content.
     """
     started = time.time()
+    check_run(folder, data, options)  # before Keras is imported
     with leave_at_signals(folder):
         with command.quiet_import():
             import keras  # noqa: F401

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, TypedDict
 
@@ -30,12 +31,16 @@ AtLeastZero = Annotated[float, Meta(ge=0)]
 LOCK_FILE = ".lock"
 
 
-def locked(folder: Path):
-    """Hold a folder's lock in a ``with`` block: InputError if another process does. It ends with its process."""
-    return alone(
-        folder / LOCK_FILE,
-        f"{folder}: another process is writing to this folder; wait until it has ended, or choose another --output",
-    )
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, which ends with its process. Raises InputError if another process holds it."""
+    lock = folder / LOCK_FILE
+    otherwise = f"{folder}: another process is writing to this folder; wait until it has ended, or choose another --output"
+    with alone(lock, otherwise):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)  # filelock takes no lock on a file that is gone
 
 
 def check_unlocked(folder: Path) -> None:
