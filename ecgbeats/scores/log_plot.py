@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 from ecgbeats.scores.figure_style import COLOURS, DPI, clean, save_figure
+from ecgbeats.scores.glyphs import with_glyphs
 from ecgbeats.scores.logs import LOG_NAME, best_epoch, check_metric, read_keep, read_log, read_note
 
 import numpy as np
@@ -176,13 +177,13 @@ def _finish_axes(axes, metric: str, logs: list[dict[str, np.ndarray]]) -> None:
     if epochs.min() == epochs.max():
         axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
     axes.set_xlabel("Epoch")
-    axes.set_ylabel(AXIS_LABELS.get(metric, metric.replace("$", r"\$")))
+    axes.set_ylabel(AXIS_LABELS.get(metric, _legend_text(metric)))
     clean(axes, 10)
 
 
 def _legend_text(label: str) -> str:
     """Return a label with a run's name as Matplotlib can print it: on several lines, `$` not as formula."""
-    printable = label.encode("utf-8", "replace").decode()  # a file's name need not be UTF-8
+    printable = with_glyphs(label.encode("utf-8", "replace").decode())  # a file's name need not be UTF-8
     return textwrap.fill(printable, LEGEND_CHARACTERS).replace("$", r"\$")
 
 
