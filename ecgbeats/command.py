@@ -63,9 +63,8 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str):
-        """Print the message as one line and leave with status 2."""
-        fail(f"{message} (see {self.prog} --help)")
-        raise SystemExit(2)
+        """Raise InputError."""
+        raise InputError(f"{message} (see {self.prog} --help)")
 
 
 def _named_path(text: str) -> Path:

@@ -5,8 +5,9 @@ from __future__ import annotations  # so that an old Python gets as far as comma
 import contextlib
 import errno
 import os
-import shlex
 import sys
+
+from ecgbeats import process
 
 
 class InputError(Exception):
@@ -16,7 +17,7 @@ class InputError(Exception):
 def fail(message: str) -> None:
     """Write ``error: MESSAGE`` to standard error, on one line whatever the message holds."""
     with contextlib.suppress(OSError, ValueError):  # nobody listens
-        print("error: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
+        print("error: " + " ".join(str(message).split()), file=process.lines(), flush=True)
 
 
 # What the system refuses: what the user gave is wrong, or the machine is.
@@ -93,12 +94,13 @@ def _is_unreadable(path: str) -> bool:
 
 def _tell_unforeseen(problem: BaseException) -> None:
     """Say in one line what nobody foresaw, with its traceback in a file that the user can send."""
+    import shlex
     import tempfile
     import traceback
 
     details = "".join(traceback.format_exception(problem))
     if wants_traceback():
-        print(details, file=sys.stderr)
+        print(details, file=process.lines())
         return
     short = "".join(traceback.format_exception_only(problem))
     words = f"this should not happen ({' '.join(short.split())}); the details are"

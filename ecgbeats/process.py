@@ -3,16 +3,22 @@
 from __future__ import annotations  # so that an old Python gets as far as command.check_python
 
 import contextlib
-import logging
+import io
 import os
 import signal
 import sys
 import threading
-import warnings
 
 # A signal first lets Python unwind (temporary files go); a process that is deep inside a training
 # step cannot, and is ended after this many seconds. DBC and Docker kill after about ten.
 SECONDS_TO_UNWIND = 4.0
+
+_lines = None  # the user's standard error, once libraries are kept off it
+
+
+def lines() -> io.TextIOBase:
+    """Return the stream for this project's own lines and progress bars: the user's standard error."""
+    return _lines or sys.stderr
 
 
 def open_missing_streams() -> None:
@@ -30,21 +36,17 @@ def open_missing_streams() -> None:
 
 
 def silence_libraries() -> None:
-    """Keep off standard error all but this project's lines: native code writes to the number, ours to sys.stderr."""
+    """Let what libraries write to standard error go nowhere: native code by its number, Python by sys.stderr."""
+    global _lines
     sys.stderr.flush()
-    own = os.dup(2)
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 2)
-    os.close(silence)
-    os.set_inheritable(own, False)
-    sys.stderr = open(own, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
-    warnings.simplefilter("ignore")
-    logging.disable(logging.CRITICAL)
+    _lines = open(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    os.dup2(sys.stderr.fileno(), 2)
 
 
 def let_go_of_streams() -> None:
     """Drop what a standard stream still holds and nobody takes, else Python complains of it at its end."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, lines()):
         try:
             stream.flush()
         except (OSError, ValueError):

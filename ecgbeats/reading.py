@@ -19,6 +19,7 @@ from ecgbeats.command import InputError
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 LARGEST_JSON = 16 * 2**20  # bytes

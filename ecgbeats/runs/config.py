@@ -12,11 +12,10 @@ from ecgbeats.command import InputError
 from ecgbeats.images.dataset import Data, drawing_of
 from ecgbeats.images.names import record_names
 from ecgbeats.images.splits import PARTS, SPLITS, Split
-from ecgbeats.reading import Count, Share, read_json
+from ecgbeats.reading import AtLeastOne, Count, Share, read_json
 
 from msgspec import Meta
 
-AtLeastOne = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Positive = Annotated[float, Meta(gt=0)]
 
 

@@ -6,16 +6,12 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, TypedDict
 
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.folders import alone
 from ecgbeats.images.dataset import Data
-from ecgbeats.reading import Share
-from ecgbeats.runs.config import AtLeastOne, need_config, read_config, used_options
-
-from msgspec import Meta
+from ecgbeats.runs.config import need_config, read_config, used_options
 
 STATE_FILE = "training_state.npz"
 # Where one of these is, a folder holds a run, or evaluate_keras.py's results, or a cross-validation.
@@ -25,7 +21,6 @@ FREE_ON_RESUME = ("data", "output", "devices", "max_hours", "resume")
 # What runs did before there were these options.
 EARLIER = {"shift": 0, "balance": 0.0, "keep": "best"}
 
-AtLeastZero = Annotated[float, Meta(ge=0)]
 
 # Whose lock a process holds while it writes to the folder.
 LOCK_FILE = ".lock"
@@ -48,19 +43,6 @@ def check_unlocked(folder: Path) -> None:
     if (folder / LOCK_FILE).exists():
         with locked(folder):
             pass
-
-
-class Row(TypedDict):
-    """An epoch in log.csv: what its columns hold."""
-
-    epoch: AtLeastOne
-    loss: float
-    accuracy: Share
-    val_loss: float
-    val_accuracy: Share
-    learning_rate: AtLeastZero
-    seconds: AtLeastZero
-    images_per_second: AtLeastZero
 
 
 def is_finished(folder: Path, options: argparse.Namespace) -> bool:

@@ -10,7 +10,6 @@ from typing import TypedDict
 
 from ecgbeats import command
 from ecgbeats.command import InputError
-from ecgbeats.reading import open_file, parse_json
 
 # The parts of a network's file: what Keras writes, each stored as it is.
 MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
@@ -72,6 +71,9 @@ def read_classes(path: str | os.PathLike) -> list[str]:
     command.InputError
         If the file is missing, damaged, or not from :func:`save_model`.
     """
+    # Here, since model_keras.py alone, which reads no file, would do without.
+    from ecgbeats.reading import open_file, parse_json
+
     if Path(path).suffix != ".keras":
         raise InputError(f"{path}: not a .keras file; {REMEDY}")
     with open_file(path, REMEDY) as file:

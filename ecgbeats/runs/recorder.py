@@ -10,15 +10,15 @@ Imports Keras, so train_keras.py imports this after the options and data are che
 import csv
 import io
 import math
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ecgbeats import command
+from ecgbeats import command, process
 from ecgbeats.command import InputError
-from ecgbeats.runs.folder import STATE_FILE, Row
+from ecgbeats.runs.folder import STATE_FILE
 from ecgbeats.runs.networks import save_model
+from ecgbeats.runs.row import Row
 from ecgbeats.runs.state import load_state, save_state
 from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit, duration
 
@@ -104,11 +104,15 @@ class Recorder(keras.callbacks.Callback):
         self.batches.set_epoch(epoch)
         self._started = time.time()
         self._evaluation_started = None
-        if sys.stderr.isatty():
+        if process.lines().isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=len(self.batches), desc=f"epoch {epoch + 1}/{self.epochs}", unit="batch", leave=False
+                total=len(self.batches),
+                desc=f"epoch {epoch + 1}/{self.epochs}",
+                unit="batch",
+                leave=False,
+                file=process.lines(),
             )
 
     def on_train_batch_end(self, batch, logs=None):

@@ -9,7 +9,7 @@ from typing import Annotated, TypedDict
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.reading import Count, open_file, parse_json
-from ecgbeats.runs.folder import Row
+from ecgbeats.runs.row import Row
 
 import keras
 import numpy as np

@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 
 from ecgbeats import command
 from ecgbeats.reading import read_csv, read_json
-from ecgbeats.runs.folder import Row
+from ecgbeats.runs.row import Row
 
 import numpy as np
 
