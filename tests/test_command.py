@@ -6,6 +6,7 @@ import sys
 import time
 
 from ecgbeats import command
+from ecgbeats.folders import whole_folder
 
 import pytest
 from conftest import PROJECT
@@ -45,9 +46,9 @@ def test_a_file_is_whole_or_not_there(tmp_path):
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path):
-    with command.whole_folder(tmp_path / "x" / "a") as unfinished:
+    with whole_folder(tmp_path / "x" / "a") as unfinished:
         (unfinished / "file").write_text("one")
-    with pytest.raises(RuntimeError), command.whole_folder(tmp_path / "x" / "b") as unfinished:
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "x" / "b") as unfinished:
         (unfinished / "file").write_text("one")
         raise RuntimeError
     assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["x", "x/a", "x/a/file"]
@@ -56,6 +57,7 @@ def test_a_folder_is_whole_or_not_there(tmp_path):
 DRIVER = """
 import ctypes, sys, time
 from ecgbeats import command
+from ecgbeats.folders import whole_folder
 def main(arguments):
     print("ready", flush=True)
     if "native" in arguments:  # holds the main thread in native code, as a training step does

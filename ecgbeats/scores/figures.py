@@ -32,7 +32,7 @@ def plot_confusion_matrix(metrics: dict, note: str | None = None):
     size = len(counts)
     support = counts.sum(axis=1)
     shares = counts / np.maximum(support, 1)[:, None]
-    names = [printable(name) for name in metrics["classes"]]
+    names = printable(metrics["classes"])
     figure = new_figure(2.4 + 0.62 * max(size, 3), 1.9 + 0.5 * max(size, 3))
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), aspect="auto")
@@ -97,14 +97,13 @@ def plot_curves(true: np.ndarray, probabilities: np.ndarray, classes: list[str],
     figure = new_figure(7.6, 7.4 + 0.18 * ((len(classes) + 1) // 2))
     whole, zoomed = figure.subplots(2, 2)
     curves, key = [], []
-    for number, name in enumerate(classes):
+    for number, words in enumerate(printable(classes)):
         actual, values = true == number, probabilities[:, number]
         style = {
             "color": COLOURS[number % len(COLOURS)],
             "linestyle": LINE_STYLES[number % len(LINE_STYLES)],
             "linewidth": 1.4,
         }
-        words = printable(name)
         if not actual.any():
             key.append(Line2D([], [], linestyle="", label=f"{words}: no beats"))
             continue
@@ -166,7 +165,8 @@ def plot_per_class(metrics: dict, intervals: dict | None = None, note: str | Non
 
     rows = [(name, metrics["per_class"][name]) for name in metrics["classes"]]
     bars = [(intervals or {}).get("per_class", {}).get(name, {}) for name, _ in rows]
-    labels = [f"{printable(name)} ({values['support']:,d})" for name, values in rows]
+    words = printable(metrics["classes"])
+    labels = [f"{name} ({values['support']:,d})" for name, (_, values) in zip(words, rows, strict=True)]
     rows.append(("mean", metrics))
     bars.append(intervals or {})
     labels.append("mean")
