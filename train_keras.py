@@ -3,17 +3,14 @@
     python train_keras.py --data DIR --output DIR [--model NAME] [--split beats|records|ds1-ds2]
 
 DIR of --data holds one sub-folder of images for each class (make_dataset.py makes one from ECG records).
-The run folder --output holds, when it ends: best.keras, log.csv, loss.png, metrics.json, predictions.csv,
-confusion_matrix.png and config.json. KERAS_BACKEND=jax trains on JAX's devices, without TensorFlow.
+The run folder --output holds, when it ends: report.html, best.keras, log.csv, metrics.json, predictions.csv, figures
+and config.json; with --folds a folder for each fold, and folds.json. KERAS_BACKEND=jax trains without TensorFlow.
 """
 
 from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
 
 # isort: split
 import argparse
-import contextlib
-import math
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +19,7 @@ from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.dataset import Data, read_description
 from ecgbeats.images.folder import Images, limit_images
-from ecgbeats.images.splits import PARTS, SPLITS, Split, split_as
+from ecgbeats.images.splits import SPLITS, Split, describe_split, split_as
 from ecgbeats.records.symbols import normal_classes
 from ecgbeats.runs.config import describe_run
 from ecgbeats.runs.devices import (
@@ -45,7 +42,8 @@ from ecgbeats.runs.folder import (
 from ecgbeats.runs.networks import load_model
 from ecgbeats.runs.prediction import predict
 from ecgbeats.runs.recipe import compile_model, make_schedule, set_momentum
-from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit
+from ecgbeats.runs.row import Row, kept_epoch
+from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit, read_start
 from ecgbeats.scores.folds import check_fold_data, gather_folds, is_gathered
 from ecgbeats.scores.log_plot import plot_run
 from ecgbeats.scores.metrics_file import read_metrics
@@ -55,6 +53,9 @@ from ecgbeats.scores.scoring import write_scores
 import numpy as np
 
 from model_keras import MODELS, build_model
+
+# The network scores these beside the test part: the report hides the places of a beat of each class one by one.
+IMAGES_OF_REPORT = 128
 
 
 def main(arguments: list[str]) -> None:
@@ -74,17 +75,6 @@ def main(arguments: list[str]) -> None:
         train_folds(data, options, deadline)
     else:
         train(data, split_as(data.images, vars(options)), options, options.output, deadline)
-
-
-def read_start() -> float:
-    """Return when the run began, as ``time.time()`` gives it: run.sh counts its own preparations in."""
-    text = os.environ.get("RUN_STARTED")
-    if not text:
-        return time.time()
-    with contextlib.suppress(ValueError):
-        if math.isfinite(started := float(text)):
-            return started
-    raise InputError(f"RUN_STARTED={text} is no time in seconds since 1970; unset it")
 
 
 def plan_runs(options: argparse.Namespace) -> Iterator[tuple[Path, argparse.Namespace]]:
@@ -311,19 +301,43 @@ def train(
             if is_finished(folder, options):
                 print(f"{folder} holds this run, finished; nothing to do.")
                 return read_metrics(folder)
-            return _train(data, parts, options, folder, deadline, devices, scope, started)
+            remove_partial_files(folder)
+            rows, before, stopped = train_network(data, parts, options, folder, deadline, devices, scope)
+            release_devices()
+            metrics = score_run(data, parts.test, options, folder)
+            metrics |= {
+                "model": options.model,
+                "epochs": len(rows),
+                "best_epoch": kept_epoch(rows, options.keep),
+                "stopped_early": stopped,
+                "seconds": round(before + time.time() - started, 1),
+            }
+            command.write_json(folder / "metrics.json", metrics)
+            write_report(folder, options.data)
+            if not stopped:
+                finish_run(folder)
+            return metrics
 
 
-def _train(data, parts, options, folder, deadline, devices: list[str], scope, started: float) -> dict:
-    """Do the work of :func:`train` on these devices, with the folder locked."""
+def train_network(
+    data: Data,
+    parts: Split,
+    options: argparse.Namespace,
+    folder: Path,
+    deadline: float | None,
+    devices: list[str],
+    scope,
+) -> tuple[list[Row], float, bool]:
+    """Train from the beginning, or from where the run in ``folder`` was broken off.
+
+    Returns the log's rows, the seconds that the epochs of earlier starts took, and whether the deadline ended it.
+    """
     from ecgbeats.runs.recorder import Recorder
 
-    config = check_run(folder, data, options)
     precision = choose_precision(options.precision, devices)
-    remove_partial_files(folder)
-    command.write_json(folder / "config.json", describe_run(data, parts, options, devices, precision, config))
-    describe_split(data.images, parts)
-
+    config = describe_run(data, parts, options, devices, precision, check_run(folder, data, options))
+    command.write_json(folder / "config.json", config)
+    describe_split(data.images.labels, data.images.classes, parts)
     training, validation = make_batches(data.images, parts, options, devices)
     with scope():
         model, schedule = build(options, precision, len(data.images.classes), len(training))
@@ -331,43 +345,27 @@ def _train(data, parts, options, folder, deadline, devices: list[str], scope, st
         f"{options.model}: {model.count_params():,d} parameters, {precision}, on {', '.join(devices)}",
         flush=True,
     )
+    limit = TimeLimit(
+        deadline,
+        validated=len(parts.validation),
+        tested=len(parts.test) + IMAGES_OF_REPORT * len(data.images.classes),
+        batch_size=options.batch_size,
+    )
     recorder = Recorder(
         folder,
         data.images.classes,
         training,
         schedule,
         options.epochs,
-        # The report hides places of a beat of each class, one after another.
-        TimeLimit(
-            deadline,
-            validated=len(parts.validation),
-            tested=len(parts.test) + 128 * len(data.images.classes),
-            batch_size=options.batch_size,
-        ),
-        draw=lambda: plot_run(folder, data.note),
+        limit,
+        draw=lambda: plot_run(folder, data.note),  # handed over, since runs know nothing of figures
         keep=options.keep,
     )
     with scope():
         first, batch = recorder.restore(model)
+    before = sum(row["seconds"] for row in recorder.rows)
     stopped = fit(model, training, validation, recorder, first, batch, options)
-    rows = recorder.rows
-    del model, recorder
-    release_devices()
-
-    metrics = score_run(data, parts.test, options, folder)
-    kept = rows[-1:] if options.keep == "last" else sorted(rows, key=lambda row: row["val_loss"])[:1]
-    metrics.update(
-        model=options.model,
-        epochs=len(rows),
-        best_epoch=kept[0]["epoch"] if kept else None,
-        stopped_early=stopped,
-        seconds=round(sum(row["seconds"] for row in rows[:first]) + time.time() - started, 1),
-    )
-    command.write_json(folder / "metrics.json", metrics)
-    write_report(folder, options.data)
-    if not stopped:
-        finish_run(folder)
-    return metrics
+    return recorder.rows, before, stopped
 
 
 def make_batches(images: Images, parts: Split, options: argparse.Namespace, devices: list[str]):
@@ -424,15 +422,17 @@ def fit(model, training, validation, recorder, first: int, batch: int, options: 
         print(f"going on after epoch {first}", flush=True)
     if batch or keras.backend.backend() == "jax":
         build_metrics(model, training)
-    # The rest of an epoch that was broken off, then the whole ones.
-    stretches = [(first, first + 1, batch), (first + 1, options.epochs, 0)] if batch else []
+    # First, last epoch and first batch: the rest of an epoch that was broken off, then the whole ones, if any are left.
+    stretches = [(first, options.epochs, 0)]
+    if batch:
+        stretches = [(first, first + 1, batch), (first + 1, options.epochs, 0)]
     try:
-        for begin, end, start in stretches or [(first, options.epochs, 0)]:
+        for begin, end, first_batch in stretches:
             if begin == end:
                 continue
             training.set_epoch(begin)
             model.fit(
-                feed(training, start),
+                feed(training, first_batch),
                 validation_data=feed(validation),
                 epochs=end,
                 initial_epoch=begin,
@@ -447,17 +447,6 @@ def fit(model, training, validation, recorder, first: int, batch: int, options: 
             recorder.save_network()
         return True
     return False
-
-
-def describe_split(images: Images, parts: Split) -> None:
-    """Print the sizes of the parts, and which classes one of them lacks."""
-    sizes = ", ".join(f"{part} {len(getattr(parts, part)):,d}" for part in PARTS)
-    print(f"Images: {sizes}")
-    for part in PARTS:
-        present = np.unique(images.labels[getattr(parts, part)])
-        absent = [name for i, name in enumerate(images.classes) if i not in present]
-        if absent:
-            print(f"The {part} part has no {', '.join(absent)}: too few patients have such beats.")
 
 
 def score_run(data: Data, test: np.ndarray, options: argparse.Namespace, folder: Path) -> dict:

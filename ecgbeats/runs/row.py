@@ -20,3 +20,10 @@ class Row(TypedDict):
     learning_rate: AtLeastZero
     seconds: AtLeastZero
     images_per_second: AtLeastZero
+
+
+def kept_epoch(rows: list[Row], keep: str) -> int | None:
+    """Return the epoch whose network best.keras is, by --keep: "best" or "last"; None where none has ended."""
+    if not rows:
+        return None
+    return (rows[-1] if keep == "last" else min(rows, key=lambda row: row["val_loss"]))["epoch"]
