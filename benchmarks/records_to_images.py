@@ -1,6 +1,6 @@
 """How fast do beats become image files, beside one matplotlib figure for each beat?
 
-    python benchmarks/records_to_images.py RECORDS [--seconds N] [options of make_dataset.py]
+    python benchmarks/records_to_images.py RECORDS [--seconds N] [--limit N]
 
 The peer does for a beat what public implementations of the paper do, in one process. make_dataset.py is timed from
 the command to its end, with its imports. A second table tells where the time goes: make_dataset.py once more, within
@@ -34,16 +34,18 @@ STAGES = ("reading the records", "drawing", "encoding", "writing the files")
 
 def main(arguments: list[str]) -> None:
     """Time both, and print their rates, the ratio, and where the time goes."""
-    parser = harness.parser(__doc__, seconds=(20.0, "for the peer, half before and half after"))
+    limit = (int, "images of each class at most (default all)")
+    parser = harness.parser(__doc__, seconds=(20.0, "for the peer, before and after"), limit=limit)
     parser.add_argument("records", metavar="RECORDS", type=Path, help="a folder of WFDB records")
-    options, rest = parser.parse_known_args(arguments)
+    options = parser.parse_args(arguments)
     if not find_records(options.records):
         raise InputError(f"{options.records} holds no WFDB records; give the folder with the .hea files")
     cores, seconds = command.available_cores(), options.seconds / 2
     with tempfile.TemporaryDirectory() as folder:
         peer = functools.partial(harness.in_process, matplotlib_rate, options.records, folder, seconds)
         before = peer()
-        words = [str(options.records), *rest, "--output"]
+        limit = ["--limit", str(options.limit)] if options.limit else []
+        words = [str(options.records), *limit, "--output"]
         command_line = [sys.executable, make_dataset.__file__, *words, f"{folder}/data"]
         started = time.perf_counter()
         process = subprocess.run(command_line, stdout=sys.stderr, check=False)

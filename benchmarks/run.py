@@ -34,7 +34,7 @@ BENCHMARKS = {
     "step": ("step.py", "--models fast --batch-size 8 --rounds 1 --seconds 0.3 --matrices 256 512"),
     "startup": ("startup.py --data DATA", "--limit 10 --batch-size 8 --rounds 1"),
     "use": ("use.py MODEL", "--seconds 0.3"),
-    "time_to_score": ("time_to_score.py DATA", "--limit 8 --seconds 1 --epochs 1"),
+    "time_to_score": ("time_to_score.py DATA", "--limit 8 --batch-size 8 --seconds 1 --epochs 1"),
     "devices": ("devices.py --data DATA", "--devices 2 --batch-size 8 --steps 3 --precisions float32"),
     "scaling": ("devices.py --gpus", "--model fast --seconds 1"),
     "gpu": ("gpu.py --data DATA", "--models fast --seconds 1 --matrices 4096"),

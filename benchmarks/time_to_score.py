@@ -36,15 +36,16 @@ def main(arguments: list[str]) -> None:
         model=("fast", f"of {', '.join(MODELS)}", MODELS),
         epochs=(2, "of it, the whole schedule"),
         images=(2000, "that `paper` trains on"),
-        seconds=(60.0, "to measure its steps; three at least"),
+        batch_size=(MODELS["paper"].batch_size, "of `paper`"),
+        seconds=(30.0, "to measure its steps; three at least"),
         limit=(int, "images of each class at most (default all)"),
         seed=(0, "of everything random"),
     )
     parser.add_argument("data", metavar="DATA", type=Path, help="images, one sub-folder for each class")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        paper = options.images / (size := MODELS["paper"].batch_size)
-        paper /= harness.in_process(measure_rate, "paper", 1, size, options.seconds)
+        paper = options.images / options.batch_size
+        paper /= harness.in_process(measure_rate, "paper", 1, options.batch_size, options.seconds)
         run = {key: getattr(options, key) for key in ("data", "model", "epochs", "limit", "seed")}
         whole = harness.train_options(**run, output=f"{folder}/run")
         log, trained, validated = harness.in_process(train_whole, whole)
