@@ -108,7 +108,7 @@ class DataGenerator(keras.utils.PyDataset):
     seed : int
         The order and the crops follow from the seed and the epoch alone, however many workers there are.
     classes : sequence of str, optional
-        Class names in the order of the labels (default: see image_folder.order_classes).
+        Class names in the order of the labels (default: see ecgbeats.images.folder.order_classes).
     augment_classes : sequence of str, optional
         Only these classes are cropped (default all); the paper leaves NOR whole.
     shift : int
@@ -125,7 +125,7 @@ class DataGenerator(keras.utils.PyDataset):
         See keras.utils.PyDataset. Threads do: decoding and cropping let go of Python's lock. At least two: with
         one, Keras 3.15 hands the batches to tf.data's autotuning, whose thread TensorFlow 2.21 waits for at the
         end of an epoch, idle, for up to as long as the epoch took. Under a strategy for several devices neither is
-        right, since Keras then begins an epoch with the rest of the one before: see train_keras.feed.
+        right, since Keras then begins an epoch with the rest of the one before: see ecgbeats.runs.feed.
 
     Attributes
     ----------

@@ -19,9 +19,10 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.dataset import Data
 from ecgbeats.images.splits import PARTS, SPLITS, Split, split_images
+from ecgbeats.runs.config import read_config
 from ecgbeats.runs.devices import release_devices
 from ecgbeats.runs.folder import is_finished
-from ecgbeats.scores.figure_style import COLOURS, DPI, save_figure
+from ecgbeats.scores.figure_style import COLOURS, DPI, clean, save_figure
 from ecgbeats.scores.logs import LOG_NAME, read_log
 
 import numpy as np
@@ -169,7 +170,7 @@ def trained_before(options: argparse.Namespace) -> list[str]:
     names = []
     for path in options.output.glob("*/config.json"):
         folder = path.parent
-        config = train_keras.read_config(folder)
+        config = read_config(folder)
         if folder.name in options.models or config["options"].get("model") != folder.name:
             continue
         if folder.name not in MODELS:
@@ -194,7 +195,7 @@ def check_images(runs: dict[str, argparse.Namespace], data: Data, parts: Split) 
     """Raise InputError if a run that was begun had other images than ``parts`` of ``data``."""
     sizes = {part: len(getattr(parts, part)) for part in PARTS}
     for run in runs.values():
-        config = train_keras.read_config(run.output)
+        config = read_config(run.output)
         if config and (config.get("data_sha256"), config.get("images")) != (data.checksum, sizes):
             raise InputError(
                 f"--data {run.data}: the run in {run.output} had other images; give the same, remove that folder "
@@ -233,7 +234,7 @@ def write_comparison(options, runs: dict, finished: list[str], rows: dict[str, d
         if name not in rows:
             rows[name] = describe(name, runs[name].output)
     ordered = [rows[name] for name in runs if name in rows]
-    configs = [train_keras.read_config(runs[row["network"]].output) for row in ordered]
+    configs = [read_config(runs[row["network"]].output) for row in ordered]
     write_table(options, ordered, configs, parts, data.note)
     save_figure(plot(ordered, data.note), options.output / "comparison.png")
 
@@ -330,52 +331,58 @@ def plot(rows: list[dict], note: str | None = None):
     matplotlib.figure.Figure
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     rows = sorted(rows, key=lambda row: row["multiply_adds"])
-    places = np.arange(len(rows))
     figure = Figure(figsize=(8, 1.3 + 0.36 * max(len(rows), 3)), dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
-    *percents, cost = figure.subplots(1, 3, sharey=True, width_ratios=(3, 3, 2))
-    for axes, key, title in zip(
-        percents, ("accuracy", "sensitivity"), ("Accuracy", "Mean sensitivity"), strict=True
-    ):
-        middle = 100 * np.array([row[key] for row in rows])
-        # None becomes NaN, which draws nothing.
-        ends = 100 * np.array([[row[f"{key}_low"], row[f"{key}_high"]] for row in rows], float)
-        axes.hlines(places, *ends.T, color=COLOURS[0], linewidth=1.3)
-        axes.plot(middle, places, "o", color=COLOURS[0], markersize=5)
-        low, high = np.nanmin([middle, ends[:, 0]]), np.nanmax([middle, ends[:, 1]])
-        # The points stand clear of the frame, at 100 % too, and a tenth of a point does not look like much.
-        margin = max(0.06 * (high - low), 0.5 - (high - low) / 2, 0.1)
-        low, high = low - margin, high + margin
-        axes.set_xlim(low, high)
-        ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-        ticks = [tick for tick in ticks if max(0, low) <= tick <= min(100, high)]
-        axes.set_xticks(ticks, [f"{tick:.10g}" for tick in ticks])
-        axes.set_xlabel(f"{title} (%)\nwith its 95 % interval")
-    billions = np.array([row["multiply_adds"] for row in rows]) / 1e9
-    cost.plot(billions, places, "s", color=COLOURS[1], markersize=5)
-    first, last = math.floor(math.log10(billions.min())), math.ceil(math.log10(billions.max()))
-    decades = 10.0 ** np.arange(first, max(last, first + 1) + 1)
-    cost.set_xscale("log")
-    margin = max(1.6, (decades[-1] / decades[0]) ** 0.08)
-    cost.set_xlim(decades[0] / margin, decades[-1] * margin)
-    step = -(-len(decades) // 4)  # at most four labels
-    cost.set_xticks(decades[::step], [f"{decade:g}" for decade in decades[::step]])
-    cost.set_xticks([], minor=True)
-    cost.set_xlabel("Multiply-adds\nper image (billions)")
-    for axes in (*percents, cost):
-        axes.grid(color="0.9", linewidth=0.6)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=8)
+    accuracy, sensitivity, cost = figure.subplots(1, 3, sharey=True, width_ratios=(3, 3, 2))
+    _draw_scores(accuracy, rows, "accuracy", "Accuracy")
+    _draw_scores(sensitivity, rows, "sensitivity", "Mean sensitivity")
+    _draw_cost(cost, rows)
+    for axes in (accuracy, sensitivity, cost):
+        clean(axes)
         axes.xaxis.label.set_size(9)
-    percents[0].set_yticks(places, [row["network"] for row in rows], parse_math=False)
-    percents[0].set_ylim(len(rows) - 0.5, -0.5)
+    accuracy.set_yticks(range(len(rows)), [row["network"] for row in rows], parse_math=False)
+    accuracy.set_ylim(len(rows) - 0.5, -0.5)
     if note:
         figure.suptitle(note, fontsize=9)
     return figure
+
+
+def _draw_scores(axes, rows: list[dict], key: str, title: str) -> None:
+    """Draw a score of each network with its interval, one below the other."""
+    from matplotlib.ticker import MaxNLocator
+
+    places = np.arange(len(rows))
+    middle = 100 * np.array([row[key] for row in rows])
+    # None becomes NaN, which draws nothing.
+    ends = 100 * np.array([[row[f"{key}_low"], row[f"{key}_high"]] for row in rows], float)
+    axes.hlines(places, *ends.T, color=COLOURS[0], linewidth=1.3)
+    axes.plot(middle, places, "o", color=COLOURS[0], markersize=5)
+    low, high = np.nanmin([middle, ends[:, 0]]), np.nanmax([middle, ends[:, 1]])
+    # The points stand clear of the frame, at 100 % too, and a tenth of a point does not look like much.
+    margin = max(0.06 * (high - low), 0.5 - (high - low) / 2, 0.1)
+    low, high = low - margin, high + margin
+    axes.set_xlim(low, high)
+    ticks = MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
+    ticks = [tick for tick in ticks if max(0, low) <= tick <= min(100, high)]
+    axes.set_xticks(ticks, [f"{tick:.10g}" for tick in ticks])
+    axes.set_xlabel(f"{title} (%)\nwith its 95 % interval")
+
+
+def _draw_cost(axes, rows: list[dict]) -> None:
+    """Draw each network's multiply-adds on a logarithmic axis of whole decades."""
+    billions = np.array([row["multiply_adds"] for row in rows]) / 1e9
+    axes.plot(billions, range(len(rows)), "s", color=COLOURS[1], markersize=5)
+    first, last = math.floor(math.log10(billions.min())), math.ceil(math.log10(billions.max()))
+    decades = 10.0 ** np.arange(first, max(last, first + 1) + 1)
+    axes.set_xscale("log")
+    margin = max(1.6, (decades[-1] / decades[0]) ** 0.08)
+    axes.set_xlim(decades[0] / margin, decades[-1] * margin)
+    step = -(-len(decades) // 4)  # at most four labels
+    axes.set_xticks(decades[::step], [f"{decade:g}" for decade in decades[::step]])
+    axes.set_xticks([], minor=True)
+    axes.set_xlabel("Multiply-adds\nper image (billions)")
 
 
 if __name__ == "__main__":

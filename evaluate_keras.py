@@ -24,19 +24,41 @@ RESULT_FILES = ("config.json", "metrics.json", "predictions.csv")
 
 
 def main(arguments: list[str]) -> None:
-    """Read the options, find the images to score, score them."""
+    """Find the images to score, score them, write the results."""
+    options = read_options(arguments)
+    everything = Images(options.data, read_classes(options.model))
+    config = read_training(options.model)
+    description = read_description(options.data)
+    check_drawing(description, config, options.data)
+    test = find_test_part(everything, config)
+    images, split = choose_images(everything, test, config, options.all)
+    images.check()
+    note = command.SIMULATED_NOTICE if description.get("simulated") else None
+    if note:
+        print(note)
+    with command.quiet_import():
+        from DataGenerator import DataGenerator
+
+        model, classes = load_model(options.model)
+    started = time.time()
+    probabilities = predict(model, DataGenerator(images, options.batch_size, shuffle=False, devices=1))
+    command.make_folder(options.output)
+    metrics = write_scores(options.output, images, probabilities, classes, split, note)
+    metrics["training_images_included"] = None if test is None else options.all  # None: not known
+    metrics["seconds"] = round(time.time() - started, 1)
+    command.write_json(options.output / "metrics.json", metrics)
+    print(f"Results: {options.output}")
+
+
+def read_options(arguments: list[str]):
+    """Return the command line's options; the folder for the results holds none yet."""
     parser = command.Parser(prog="evaluate_keras.py", description=__doc__)
-    parser.add_argument(
-        "model", metavar="MODEL.keras", type=Path, help="a network, such as best.keras of a run"
-    )
-    parser.add_argument(
-        "--data", metavar="DIR", type=Path, required=True, help="images, one sub-folder for each class"
-    )
-    parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder for the results")
-    parser.add_argument(
-        "--all", action="store_true", help="score all images, also those that the network was trained on"
-    )
-    parser.add_argument(
+    add = parser.add_argument
+    add("model", metavar="MODEL.keras", type=Path, help="a network, such as best.keras of a run")
+    add("--data", metavar="DIR", type=Path, required=True, help="images, one sub-folder for each class")
+    add("--output", metavar="DIR", type=Path, required=True, help="folder for the results")
+    add("--all", action="store_true", help="score all images, also those that the network was trained on")
+    add(
         "--batch-size",
         type=command.whole_number(1),
         default=128,
@@ -50,46 +72,34 @@ def main(arguments: list[str]) -> None:
             raise InputError(
                 f"--output {options.output} holds results already ({name}); choose another folder"
             )
+    return options
 
-    images = Images(options.data, read_classes(options.model))
-    config = read_training(options.model)
-    description = read_description(options.data)
-    check_drawing(description, config, options.data)
-    test = find_test_part(images, config)
-    trained_here = test is not None
-    split = None
+
+def choose_images(
+    everything: Images, test: Images | None, config: dict | None, score_all: bool
+) -> tuple[Images, str | None]:
+    """Return the images to score and the split that they are the test part of, if any; say which they are.
+
+    ``test`` is what :func:`find_test_part` returns, ``config`` what :func:`read_training` does.
+    """
     if config is None:
         print(
             "No config.json lies beside the network, so whether it was trained on these images is not known."
         )
-    elif trained_here and options.all:
-        print(
-            f"Scoring all {len(images):,d} images. Training beats are among them: "
-            "this is no score for beats that the network has not seen."
-        )
-    elif trained_here:
-        images, split = test, config["options"]["split"]
-        print(f"The network was trained on this data: scoring its test part, {len(images):,d} images.")
-    else:
+    elif test is None:
         print(
             "These are not the very images that the network was trained with; "
             "whether some of those are among them is not known."
         )
-    images.check()
-    note = command.SIMULATED_NOTICE if description.get("simulated") else None
-    if note:
-        print(note)
-    with command.quiet_import():
-        model, classes = load_model(options.model)
-        from DataGenerator import DataGenerator
-    started = time.time()
-    probabilities = predict(model, DataGenerator(images, options.batch_size, shuffle=False, devices=1))
-    command.make_folder(options.output)
-    metrics = write_scores(options.output, images, probabilities, classes, split, note)
-    metrics["training_images_included"] = options.all if trained_here else None  # None: not known
-    metrics["seconds"] = round(time.time() - started, 1)
-    command.write_json(options.output / "metrics.json", metrics)
-    print(f"Results: {options.output}")
+    elif score_all:
+        print(
+            f"Scoring all {len(everything):,d} images. Training beats are among them: "
+            "this is no score for beats that the network has not seen."
+        )
+    else:
+        print(f"The network was trained on this data: scoring its test part, {len(test):,d} images.")
+        return test, config["options"]["split"]
+    return everything, None
 
 
 def read_training(model: Path) -> dict | None:

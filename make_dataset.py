@@ -11,20 +11,22 @@ import json
 import os
 import sys
 import time
-import zlib
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
+from ecgbeats.images.choice import Chosen, choose_beats, limit_beats
 from ecgbeats.images.dataset import drawing_of
 from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.images.image_files import encode
 from ecgbeats.images.names import image_name
 from ecgbeats.images.preview import save_preview
-from ecgbeats.records.symbols import CLASSES, symbol_classes
+from ecgbeats.records.sources import SOURCES, find_source
+from ecgbeats.records.symbols import CLASSES
 from ecgbeats.records.wfdb_files import find_lead, find_records, read_annotations, read_record
 
 import cv2
@@ -50,7 +52,7 @@ def make(source: Path, simulated: bool, options, pool: ProcessPoolExecutor) -> N
     plan = plan_dataset(source, options, pool)
     existing = read_dataset(options.output)
     if existing is not None:
-        check_same(existing, plan, options.output)
+        check_same(existing, plan.options, options.output)
         print(f"{options.output} already holds this data set; nothing to do.")
         return
     if simulated:
@@ -58,30 +60,15 @@ def make(source: Path, simulated: bool, options, pool: ProcessPoolExecutor) -> N
     started = time.perf_counter()
     with command.whole_folder(options.output) as folder:
         leads = draw_all(source, plan, folder, pool)
-        counts = Counter(name for chosen in plan["beats"].values() for name in chosen["classes"])
-        classes = [name for name in CLASSES[options.classes] if counts[name]]
-        plan_options = plan["options"]
-        description = {
-            "source": str(options.source),
-            "simulated": simulated,
-            "scheme": options.classes,
-            "classes": {name: counts[name] for name in classes},
-            "images": counts.total(),
-            "image_size": [IMAGE_SIZE, IMAGE_SIZE],
-            "records": list(leads),
-            "lead": {name: lead for name, (lead, _) in leads.items()},
-            "sampling_rate": {name: rate for name, (_, rate) in leads.items()},
-            "options": plan_options,
-            "version": command.VERSION,
-        }
+        description = describe_dataset(str(options.source), simulated, plan, leads)
         (folder / "dataset.json").write_text(json.dumps(description, indent=1) + "\n")
-        save_preview(folder, plan["beats"], classes, simulated)
+        save_preview(folder, plan.beats, list(description["classes"]), simulated)
     seconds = time.perf_counter() - started
-    for name in classes:
-        print(f"  {name:4} {counts[name]:7,d}")
+    for name, count in description["classes"].items():
+        print(f"  {name:4} {count:7,d}")
     print(
-        f"{counts.total():,d} images of {len(leads)} records in {options.output} "
-        f"({seconds:.1f} s, {counts.total() / seconds:,.0f} images/s)"
+        f"{description['images']:,d} images of {len(leads)} records in {options.output} "
+        f"({seconds:.1f} s, {description['images'] / seconds:,.0f} images/s)"
     )
     if simulated:
         print(command.SIMULATED_NOTICE)
@@ -90,7 +77,7 @@ def make(source: Path, simulated: bool, options, pool: ProcessPoolExecutor) -> N
 def read_options(arguments: list[str]):
     """Return the command line's options."""
     parser = command.Parser(prog="make_dataset.py", description=__doc__)
-    parser.add_argument("source", metavar="SOURCE", help="folder of WFDB records, or: mitdb, simulated")
+    parser.add_argument("source", metavar="SOURCE", help=f"folder of WFDB records, or: {', '.join(SOURCES)}")
     parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder to make")
     parser.add_argument(
         "--classes",
@@ -127,119 +114,80 @@ def read_options(arguments: list[str]):
     return parser.parse_args(arguments)
 
 
-def find_source(source: str) -> tuple[Path, bool]:
-    """Return the folder of records that ``source`` means, made if need be, and whether it is simulated."""
-    if source == "mitdb":
-        from ecgbeats.records.download import download_mitdb
+@dataclass(frozen=True)
+class Plan:
+    """What becomes images, before anything is drawn.
 
-        return download_mitdb(Path("records/mitdb")), False
-    if source == "simulated":
-        from ecgbeats.records.simulation import make_records
-
-        folder = Path("records/simulated")
-        if not folder.is_dir():
-            print(f"Making simulated records in {folder}: {command.SIMULATED_NOTICE}", flush=True)
-            started = time.perf_counter()
-            with command.whole_folder(folder) as unfinished:
-                made = make_records(unfinished)
-            print(f"{len(made)} records in {time.perf_counter() - started:.1f} s")
-        return folder, True
-    folder = Path(source)
-    if not folder.is_dir():
-        fault = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise InputError(f"{source} {fault}; give a folder of WFDB records, or mitdb, or simulated")
-    names = find_records(folder)
-    if not names:
-        raise InputError(f"{source} holds no WFDB records (no .hea file); give the folder that holds them")
-    # Ours stay simulated wherever the folder is moved to.
-    simulated = command.SIMULATED_NOTICE in (folder / f"{names[0]}.hea").read_text(errors="replace")
-    return folder, simulated
-
-
-def plan_dataset(source: Path, options, pool: ProcessPoolExecutor) -> dict:
-    """Choose the beats of each record, and say by which options.
-
-    Returns
-    -------
-    dict
-        ``beats``: for each record's name the chosen beats' ``index`` among the record's beats (int array), their
-        ``samples`` (list of int) and ``classes`` (list of str); ``annotations``: for each record's name what
-        :func:`read_annotations` returns; ``options``: what decides on the result.
+    ``beats`` and ``annotations`` hold for each record's name the chosen beats and what read_annotations returns;
+    ``options`` is what decides on the result, as dataset.json keeps it.
     """
-    names = find_records(source)
-    if options.records:
-        missing = [name for name in options.records if name not in names]
-        if missing:
-            raise InputError(f"--records {' '.join(missing)}: not in {source}, which holds {shorten(names)}")
-        names = sorted(set(options.records))
-    classes = symbol_classes(options.classes)
-    digest = hashlib.sha256()
+
+    beats: dict[str, Chosen]
+    annotations: dict[str, tuple]
+    options: dict
+
+
+def plan_dataset(source: Path, options, pool: ProcessPoolExecutor) -> Plan:
+    """Choose the beats of each record, and say by which options."""
+    names = choose_records(source, options.records)
     annotations = dict(zip(names, pool.map(read_annotations, [source / name for name in names]), strict=True))
+    digest = hashlib.sha256()
     chosen = {}
     for name, (header, samples, symbols) in annotations.items():
         find_lead(header, options.lead)
         digest.update(f"{name} {len(samples)}\n".encode())
         for suffix in (".hea", ".atr"):  # the header holds the signals' checksums
             digest.update((source / f"{name}{suffix}").read_bytes())
-        index = np.flatnonzero(np.isin(symbols, list(classes)))
-        # Two annotations of one class at the same sample are the same beat, and would be the same file.
-        pairs = list(zip(samples[index].tolist(), (classes[s] for s in symbols[index]), strict=True))
-        first = {pair: i for i, pair in reversed(list(zip(index.tolist(), pairs, strict=True)))}
-        kept = sorted(first.values())
-        chosen[name] = {
-            "index": np.array(kept, int),
-            "samples": samples[kept].tolist(),
-            "classes": [classes[symbols[i]] for i in kept],
-        }
+        chosen[name] = choose_beats(samples, symbols, options.classes)
     if options.limit:
-        limit_beats(chosen, options.limit, options.seed)
-    if not any(len(entry["index"]) for entry in chosen.values()):
+        chosen = limit_beats(chosen, options.limit, options.seed)
+    if not any(map(len, chosen.values())):
         raise InputError(f"{source} has no beats of the {options.classes} classes; choose other --records")
+    described = {
+        "source_sha256": digest.hexdigest(),
+        "classes": options.classes,
+        "drawing": options.drawing,
+        "lead": options.lead,
+        "records": names,
+        "limit": options.limit,
+        "seed": options.seed if options.limit else None,
+    }
+    return Plan(chosen, annotations, described)
+
+
+def choose_records(source: Path, wanted: list[str] | None) -> list[str]:
+    """Return the names of the records to read: those wanted, sorted, or all of ``source``."""
+    names = find_records(source)
+    if not wanted:
+        return names
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        raise InputError(f"--records {' '.join(missing)}: not in {source}, which holds {shorten(names)}")
+    return sorted(set(wanted))
+
+
+def describe_dataset(source: str, simulated: bool, plan: Plan, leads: dict[str, tuple[str, float]]) -> dict:
+    """Return dataset.json's content; ``leads`` holds each record's lead and sampling rate (Hz)."""
+    counts = Counter(name for beats in plan.beats.values() for name in beats.classes)
+    scheme = plan.options["classes"]
     return {
-        "beats": chosen,
-        "annotations": annotations,
-        "options": {
-            "source_sha256": digest.hexdigest(),
-            "classes": options.classes,
-            "drawing": options.drawing,
-            "lead": options.lead,
-            "records": names,
-            "limit": options.limit,
-            "seed": options.seed if options.limit else None,
-        },
+        "source": source,
+        "simulated": simulated,
+        "scheme": scheme,
+        "classes": {name: counts[name] for name in CLASSES[scheme] if counts[name]},
+        "images": counts.total(),
+        "image_size": [IMAGE_SIZE, IMAGE_SIZE],
+        "records": list(leads),
+        "lead": {name: lead for name, (lead, _) in leads.items()},
+        "sampling_rate": {name: rate for name, (_, rate) in leads.items()},
+        "options": plan.options,
+        "version": command.VERSION,
     }
 
 
 def shorten(names: list[str], most: int = 12) -> str:
     """Return a list of names in words, cut after ``most``."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def limit_beats(chosen: dict, limit: int, seed: int) -> None:
-    """Keep at most ``limit`` beats of each class, drawn evenly over the records that have them, in place."""
-    totals = Counter(name for entry in chosen.values() for name in entry["classes"])
-    keep = {record: [] for record in chosen}
-    for class_name in totals:
-        places = {
-            record: np.flatnonzero(np.array(entry["classes"]) == class_name)
-            for record, entry in chosen.items()
-        }
-        random = np.random.default_rng([seed, zlib.crc32(class_name.encode())])
-        # Records with few beats give all they have; the rest is shared among the others.
-        left = limit
-        by_size = sorted(random.permutation(list(places)), key=lambda record: len(places[record]))
-        for done, record in enumerate(by_size):
-            share = min(len(places[record]), left // (len(by_size) - done))
-            left -= share
-            keep[record].extend(random.choice(places[record], share, replace=False).tolist())
-    for record, kept in keep.items():
-        kept.sort()
-        entry = chosen[record]
-        chosen[record] = {
-            "index": entry["index"][kept],
-            "samples": [entry["samples"][i] for i in kept],
-            "classes": [entry["classes"][i] for i in kept],
-        }
 
 
 def read_dataset(folder: Path) -> dict | None:
@@ -257,9 +205,9 @@ def read_dataset(folder: Path) -> dict | None:
         ) from None
 
 
-def check_same(existing: dict, plan: dict, folder: Path) -> None:
-    """Raise InputError if the data set that exists was made with other options, naming them."""
-    before, now = existing.get("options", {}), plan["options"]
+def check_same(existing: dict, now: dict, folder: Path) -> None:
+    """Raise InputError if the data set that exists was made with other options than ``now``, naming them."""
+    before = existing.get("options", {})
     before = before | {"drawing": drawing_of(existing)}
     different = [name for name in now if before.get(name) != now[name]]
     if different:
@@ -278,31 +226,30 @@ def check_same(existing: dict, plan: dict, folder: Path) -> None:
 
 
 def draw_all(
-    source: Path, plan: dict, folder: Path, pool: ProcessPoolExecutor
+    source: Path, plan: Plan, folder: Path, pool: ProcessPoolExecutor
 ) -> dict[str, tuple[str, float]]:
     """Draw the planned beats by the processes of ``pool``; return each record's (lead, sampling rate)."""
     from tqdm import tqdm
 
-    chosen = plan["beats"]
-    total = sum(len(entry["index"]) for entry in chosen.values())
-    for name in sorted({name for entry in chosen.values() for name in entry["classes"]}):
+    total = sum(map(len, plan.beats.values()))
+    for name in sorted({name for beats in plan.beats.values() for name in beats.classes}):
         (folder / name).mkdir()
-    print(f"Drawing {total:,d} beats of {len(chosen)} records from {source}", flush=True)
+    print(f"Drawing {total:,d} beats of {len(plan.beats)} records from {source}", flush=True)
     results = {}
-    how = plan["options"]["lead"], plan["options"]["drawing"]
+    how = plan.options["lead"], plan.options["drawing"]
     with tqdm(total=total, unit="image", disable=not sys.stderr.isatty()) as bar:
         tasks = {
             pool.submit(
                 draw_record,
                 source / name,
                 *how,
-                plan["annotations"][name],
-                entry["index"],
-                entry["classes"],
+                plan.annotations[name],
+                beats.index,
+                beats.classes,
                 folder,
             ): name
             # The longest first, so that the processes end at about the same time.
-            for name, entry in sorted(chosen.items(), key=lambda item: -len(item[1]["index"]))
+            for name, beats in sorted(plan.beats.items(), key=lambda item: -len(item[1]))
         }
         try:
             import matplotlib.backends.backend_agg  # noqa: F401 - for the preview, while the others draw
@@ -310,11 +257,11 @@ def draw_all(
             for task in as_completed(tasks):
                 name = tasks[task]
                 results[name] = task.result()
-                bar.update(len(chosen[name]["index"]))
+                bar.update(len(plan.beats[name]))
         except BaseException:
             pool.shutdown(cancel_futures=True)  # before the folder that they write to is removed
             raise
-    return {name: results[name] for name in chosen}
+    return {name: results[name] for name in plan.beats}
 
 
 def _start_worker() -> None:

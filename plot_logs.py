@@ -21,16 +21,52 @@ import warnings
 from pathlib import Path
 
 from ecgbeats import command
+from ecgbeats.scores.figure_style import save_figure
 from ecgbeats.scores.log_plot import plot_training
 from ecgbeats.scores.logs import LOG_NAME, best_epoch, check_metric, read_keep, read_log, read_note
+
+import numpy as np
 
 OUTPUT = Path("output")  # where run.sh and train_keras.py's examples put their runs
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
-def _save(figure, path: Path) -> None:
-    with command.whole_file(path) as temporary:
-        figure.savefig(temporary)
+def main(arguments: list[str]) -> None:
+    """Read the logs, draw them, say what they hold."""
+    options = read_options(arguments)
+    logs = [find_log(place) for place in options.runs] or [newest_log()]
+    logs = list({os.path.abspath(log): log for log in logs}.values())  # a run named twice is drawn once
+    runs = {}
+    for name, log in zip(short_names(logs), logs, strict=True):
+        runs[name] = read_log(log)
+        check_metric(runs[name], options.metric, log)
+    keep = {name: read_keep(log.parent) for name, log in zip(runs, logs, strict=True)}
+    notes = {read_note(log.parent) for log in logs} - {None}
+    target = choose_output(options.output, logs, options.metric)
+    warnings.filterwarnings("ignore", "Glyph .* missing")  # a run's name may be in any script
+    write(plot_training(runs, options.metric, "; ".join(notes), keep), target)
+    for name, log in runs.items():
+        print(f"{name}: {in_words(log)}")
+    for note in notes:
+        print(note)
+    print(f"Wrote {target}")
+
+
+def read_options(arguments: list[str]):
+    """Return the command line's options."""
+    summary, _, details = __doc__.partition("\n\n")
+    parser = command.Parser(prog="plot_logs.py", description=summary, epilog=details)
+    parser.add_argument("runs", nargs="*", metavar="RUN_DIR_OR_CSV", help="default: newest under ./output")
+    parser.add_argument("--output", type=Path, metavar="FILE", help=f"a file in {', '.join(SUFFIXES)}")
+    parser.add_argument(
+        "--metric", default="loss", metavar="loss|accuracy", help="or another column of the log; default loss"
+    )
+    options = parser.parse_args(arguments)
+    if options.output and options.output.suffix.lower() not in SUFFIXES:
+        raise command.InputError(
+            f"--output {options.output}: the name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+        )
+    return options
 
 
 def find_log(place: str) -> Path:
@@ -84,48 +120,24 @@ def choose_output(output: Path | None, logs: list[Path], metric: str) -> Path:
     return target
 
 
-def main(argv: list[str]) -> None:
-    """Run the command with these arguments."""
-    summary, _, details = __doc__.partition("\n\n")
-    parser = command.Parser(prog="plot_logs.py", description=summary, epilog=details)
-    parser.add_argument("runs", nargs="*", metavar="RUN_DIR_OR_CSV", help="default: newest under ./output")
-    parser.add_argument("--output", type=Path, metavar="FILE", help=f"a file in {', '.join(SUFFIXES)}")
-    parser.add_argument(
-        "--metric", default="loss", metavar="loss|accuracy", help="or another column of the log; default loss"
-    )
-    options = parser.parse_args(argv)
-    if options.output and options.output.suffix.lower() not in SUFFIXES:
-        raise command.InputError(
-            f"--output {options.output}: the name must end in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-        )
-
-    logs = [find_log(place) for place in options.runs] or [newest_log()]
-    logs = list({os.path.abspath(log): log for log in logs}.values())  # a run named twice is drawn once
-    runs = {}
-    for name, log in zip(short_names(logs), logs, strict=True):
-        runs[name] = read_log(log)
-        check_metric(runs[name], options.metric, log)
-    keep = {name: read_keep(log.parent) for name, log in zip(runs, logs, strict=True)}
-    notes = {read_note(log.parent) for log in logs} - {None}
-    target = choose_output(options.output, logs, options.metric)
-
-    warnings.filterwarnings("ignore", "Glyph .* missing")  # a run's name may be in any script
+def write(figure, target: Path) -> None:
+    """Write the figure. Raises InputError where that is not possible, but for a full disk."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _save(plot_training(runs, options.metric, "; ".join(notes), keep), target)
+        save_figure(figure, target)
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             raise  # not the user's mistake: command.run tells
         raise command.InputError(f"--output {target}: cannot be written: {problem.strerror}") from None
-    for name, log in runs.items():
-        best = best_epoch(log)
-        words = f"{len(log['epoch'])} epochs" if len(log["epoch"]) > 1 else "1 epoch"
-        if best is not None:
-            words += f", lowest val_loss {log['val_loss'][best]:.4g} at epoch {log['epoch'][best]:.10g}"
-        print(f"{name}: {words}")
-    for note in notes:
-        print(note)
-    print(f"Wrote {target}")
+
+
+def in_words(log: dict[str, np.ndarray]) -> str:
+    """Return how many epochs a log has, and its lowest validation loss."""
+    words = f"{len(log['epoch'])} epochs" if len(log["epoch"]) > 1 else "1 epoch"
+    best = best_epoch(log)
+    if best is not None:
+        words += f", lowest val_loss {log['val_loss'][best]:.4g} at epoch {log['epoch'][best]:.10g}"
+    return words
 
 
 if __name__ == "__main__":

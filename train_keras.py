@@ -27,7 +27,7 @@ from ecgbeats.runs.devices import (
     choose_workers,
     release_devices,
 )
-from ecgbeats.runs.feed import feed
+from ecgbeats.runs.feed import build_metrics, feed
 from ecgbeats.runs.folder import check_run, finish_run, is_finished, leave_at_signals, remove_partial_files
 from ecgbeats.runs.networks import load_model
 from ecgbeats.runs.prediction import predict
@@ -185,6 +185,13 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     )
     add("--resume", action="store_true", help="go on with the run that --output holds, if any")
     options = parser.parse_args(arguments)
+    check_options(parser, options)
+    fill_in_recipe(options)
+    return options
+
+
+def check_options(parser: command.Parser, options: argparse.Namespace) -> None:
+    """Leave with an error for options that do not go together or are out of range."""
     if options.model not in MODELS:
         parser.error(f"--model {options.model}: no such network; choose from {', '.join(MODELS)}")
     if options.seed >= 2**32:
@@ -199,6 +206,10 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         )
     if options.shift is not None and options.shift >= IMAGE_SIZE:
         parser.error(f"--shift {options.shift} is too large: an image has {IMAGE_SIZE} pixels")
+
+
+def fill_in_recipe(options: argparse.Namespace) -> None:
+    """Set what was not given to the network's own, in place."""
     recipe = MODELS[options.model]
     options.epochs = options.epochs or recipe.epochs
     if options.shift is None:  # 0 is a choice, too
@@ -207,7 +218,6 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         options.balance = recipe.balance
     options.batch_size = options.batch_size or recipe.batch_size
     options.learning_rate = options.learning_rate or recipe.learning_rate
-    return options
 
 
 def load_data(options: argparse.Namespace) -> Data:
@@ -240,7 +250,7 @@ def train(
     Parameters
     ----------
     data : Data
-    parts : splits.Split
+    parts : Split
         Which images train, validate and test.
     options : argparse.Namespace
         As :func:`read_options` returns them.
@@ -298,8 +308,8 @@ def _train(data, parts, options, folder, deadline) -> dict:
         keep=options.keep,
     )
     with scope():
-        first = recorder.restore(model)
-    stopped = fit(model, training, validation, recorder, first, options)
+        first, batch = recorder.restore(model)
+    stopped = fit(model, training, validation, recorder, first, batch, options)
     rows = recorder.rows
     del model, recorder
     release_devices()
@@ -364,23 +374,32 @@ def build(options: argparse.Namespace, precision: str, classes: int, steps: int)
     return model, schedule
 
 
-def fit(model, training, validation, recorder, first: int, options: argparse.Namespace) -> bool:
-    """Train from epoch ``first`` on (from 0); return whether the time limit ended it early."""
-    if first:
+def fit(model, training, validation, recorder, first: int, batch: int, options: argparse.Namespace) -> bool:
+    """Train from ``batch`` of epoch ``first`` on (both from 0); return whether the time limit ended it early."""
+    import keras
+
+    if batch:
+        print(f"going on in epoch {first + 1}, after {batch} of {len(training)} batches", flush=True)
+    elif first:
         print(f"going on after epoch {first}", flush=True)
-    if first == options.epochs:
-        return False
-    training.set_epoch(first)
+    if batch or keras.backend.backend() == "jax":
+        build_metrics(model, training)
+    # The rest of an epoch that was broken off, then the whole ones.
+    stretches = [(first, first + 1, batch), (first + 1, options.epochs, 0)] if batch else []
     try:
-        model.fit(
-            feed(training),
-            validation_data=feed(validation),
-            epochs=options.epochs,
-            initial_epoch=first,
-            shuffle=False,  # the generator shuffles, by its own seed
-            verbose=0,
-            callbacks=[recorder],
-        )
+        for begin, end, start in stretches or [(first, options.epochs, 0)]:
+            if begin == end:
+                continue
+            training.set_epoch(begin)
+            model.fit(
+                feed(training, start),
+                validation_data=feed(validation),
+                epochs=end,
+                initial_epoch=begin,
+                shuffle=False,  # the generator shuffles, by its own seed
+                verbose=0,
+                callbacks=[recorder],
+            )
     except TimeIsUp:
         print(f"stopping before --max-hours {options.max_hours:g}: {len(recorder.rows)} whole epochs done")
         if not recorder.rows:

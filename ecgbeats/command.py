@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 SIMULATED_NOTICE = "SIMULATED, not medical data"
 
 # A signal first lets Python unwind (temporary files go); a process that is deep inside a training

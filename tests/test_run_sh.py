@@ -187,3 +187,28 @@ def test_a_gpu_that_tensorflow_does_not_see_stops_it(clone, tmp_path):
     assert result.stderr.count("\n") == 1
     assert "TensorFlow sees none" in result.stderr
     assert not (clone / "images").exists()
+
+
+def test_a_windows_clone_starts(tmp_path):
+    """Git for Windows sets core.autocrlf, which would give bash files that end their lines in CR."""
+    if not (PROJECT / ".git").exists():
+        pytest.skip("this is no git clone")
+    clone = tmp_path / "code"
+    subprocess.run(
+        ["git", "clone", "--quiet", "--depth", "1", "-c", "core.autocrlf=true", PROJECT.as_uri(), clone],
+        check=True,
+    )
+    binary = (".png", ".keras")
+    files = [
+        path for path in clone.rglob("*") if path.is_file() and ".git" not in path.relative_to(clone).parts
+    ]
+    assert {"run.sh", "task.conf", "Dockerfile"} <= {path.name for path in files}
+    with_cr = [path.name for path in files if path.suffix not in binary and b"\r" in path.read_bytes()]
+    assert not with_cr
+    changed = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True
+    ).stdout
+    assert changed == ""
+    result = run_sh(clone, "--help")
+    assert result.returncode == 0, result.stderr
+    assert "usage: train_keras.py" in result.stdout

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.images.canvas import IMAGE_SIZE
+from ecgbeats.images.choice import Chosen
 from ecgbeats.images.names import image_name
 
 import cv2
@@ -34,10 +35,10 @@ def sample_evenly(samples: dict[str, list[int]], most: int) -> list[tuple[str, i
     ]
 
 
-def save_preview(folder: Path, chosen: dict, classes: list[str], simulated: bool) -> None:
+def save_preview(folder: Path, chosen: dict[str, Chosen], classes: list[str], simulated: bool) -> None:
     """Write preview.png, a grid with one row of beats for each class, taken evenly over the records.
 
-    ``chosen`` are the beats of :func:`plan_dataset`, whose images are in ``folder``.
+    ``chosen`` holds each record's beats by its name; their images are in ``folder``.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -46,8 +47,8 @@ def save_preview(folder: Path, chosen: dict, classes: list[str], simulated: bool
     grid = np.full((len(classes) * cell, PREVIEW_COLUMNS * cell), 255, np.uint8)
     for row, name in enumerate(classes):
         of_class = {
-            record: [s for s, c in zip(entry["samples"], entry["classes"], strict=True) if c == name]
-            for record, entry in chosen.items()
+            record: [s for s, c in zip(beats.samples, beats.classes, strict=True) if c == name]
+            for record, beats in chosen.items()
         }
         for column, beat in enumerate(sample_evenly(of_class, PREVIEW_COLUMNS)):
             place = grid[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]

@@ -12,52 +12,72 @@ PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 def choose_devices(wanted: int | None):
     """Return the names of the devices to train on, and a function that gives their strategy's scope.
 
-    All GPUs, or one CPU, unless ``wanted`` says how many; CPU devices are then logical ones.
+    All GPUs, or one CPU, unless ``wanted`` says how many; CPU devices are then logical ones. Raises InputError if
+    there are fewer.
     """
     import keras
 
-    if keras.backend.backend() == "jax":
-        import jax
-
-        if wanted and wanted > 1:
-            with contextlib.suppress(RuntimeError):  # JAX is already running: then it has the devices it has
-                jax.config.update("jax_num_cpu_devices", wanted)
-        devices = jax.devices()
-        gpus = [device for device in devices if device.platform == "gpu"]
-        chosen = _first_devices(gpus or devices[: wanted or 1], wanted, bool(gpus))
-        if len(chosen) > 1:
-            keras.distribution.set_distribution(
-                keras.distribution.DataParallel(devices=[f"{d.platform}:{d.id}" for d in chosen])
-            )
-        return [f"{d.device_kind} {d.platform}:{d.id}" for d in chosen], contextlib.nullcontext
-    if keras.backend.backend() != "tensorflow":
-        raise InputError(f"KERAS_BACKEND={keras.backend.backend()} is not supported; use tensorflow or jax")
+    backend = keras.backend.backend()
+    if backend == "jax":
+        return _jax_devices(wanted), contextlib.nullcontext
+    if backend != "tensorflow":
+        raise InputError(f"KERAS_BACKEND={backend} is not supported; use tensorflow or jax")
     import tensorflow as tf
 
     tf.get_logger().setLevel("ERROR")  # it warns that each fold's network is compiled anew
     gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        for gpu in gpus:
-            with contextlib.suppress(RuntimeError):  # already in use
-                tf.config.experimental.set_memory_growth(gpu, True)
-        names = [
-            f"{tf.config.experimental.get_device_details(g).get('device_name', 'GPU')} GPU:{i}"
-            for i, g in enumerate(gpus)
-        ]
-        chosen = _first_devices(names, wanted, True)
-        addresses = [f"GPU:{i}" for i in range(len(chosen))]
-    else:
-        if wanted and wanted > 1:
-            cpu = tf.config.list_physical_devices("CPU")[0]
-            with contextlib.suppress(RuntimeError):  # already in use: then it has the devices it has
-                tf.config.set_logical_device_configuration(
-                    cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(wanted)]
-                )
-        addresses = [f"CPU:{i}" for i in range(len(tf.config.list_logical_devices("CPU")))]
-        chosen = addresses = _first_devices(addresses[: wanted or 1], wanted, False)
+    names, addresses = _tensorflow_gpus(gpus, wanted) if gpus else _tensorflow_cpus(wanted)
     if len(addresses) == 1:
-        return chosen, contextlib.nullcontext
-    return chosen, tf.distribute.MirroredStrategy(addresses).scope
+        return names, contextlib.nullcontext
+    return names, tf.distribute.MirroredStrategy(addresses).scope
+
+
+def _jax_devices(wanted: int | None) -> list[str]:
+    """Choose JAX's devices, have Keras part each batch over them, and return their names."""
+    import jax
+    import keras
+
+    if wanted and wanted > 1:
+        with contextlib.suppress(RuntimeError):  # JAX is already running: then it has the devices it has
+            jax.config.update("jax_num_cpu_devices", wanted)
+    devices = jax.devices()
+    gpus = [device for device in devices if device.platform == "gpu"]
+    chosen = _first_devices(gpus or devices[: wanted or 1], wanted, bool(gpus))
+    if len(chosen) > 1:
+        keras.distribution.set_distribution(
+            keras.distribution.DataParallel(devices=[f"{d.platform}:{d.id}" for d in chosen])
+        )
+    return [f"{d.device_kind} {d.platform}:{d.id}" for d in chosen]
+
+
+def _tensorflow_gpus(gpus: list, wanted: int | None) -> tuple[list[str], list[str]]:
+    """Return the names and addresses of the GPUs to train on, which take memory as they need it."""
+    import tensorflow as tf
+
+    for gpu in gpus:
+        with contextlib.suppress(RuntimeError):  # already in use
+            tf.config.experimental.set_memory_growth(gpu, True)
+    names = [
+        f"{tf.config.experimental.get_device_details(gpu).get('device_name', 'GPU')} GPU:{i}"
+        for i, gpu in enumerate(gpus)
+    ]
+    chosen = _first_devices(names, wanted, True)
+    return chosen, [f"GPU:{i}" for i in range(len(chosen))]
+
+
+def _tensorflow_cpus(wanted: int | None) -> tuple[list[str], list[str]]:
+    """Return the names, which are also the addresses, of as many logical CPU devices as are wanted."""
+    import tensorflow as tf
+
+    if wanted and wanted > 1:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        with contextlib.suppress(RuntimeError):  # already in use: then it has the devices it has
+            tf.config.set_logical_device_configuration(
+                cpu, [tf.config.LogicalDeviceConfiguration() for _ in range(wanted)]
+            )
+    addresses = [f"CPU:{i}" for i in range(len(tf.config.list_logical_devices("CPU")))]
+    chosen = _first_devices(addresses[: wanted or 1], wanted, False)
+    return chosen, chosen
 
 
 def _first_devices(available: list, wanted: int | None, gpu: bool) -> list:
@@ -101,17 +121,19 @@ def choose_precision(wanted: str, devices: list[str]) -> str:
         return wanted
     if not is_gpu(devices):
         return "float32"
+    capability = _compute_capability()
+    return "mixed_bfloat16" if capability >= 8 else "mixed_float16" if capability >= 7 else "float32"
+
+
+def _compute_capability() -> float:
+    """Return the lowest compute capability of this machine's NVIDIA GPUs, 0 where it is not known."""
     import keras
 
     if keras.backend.backend() == "jax":
         import jax
 
-        capability = min(float(getattr(d, "compute_capability", 0) or 0) for d in jax.devices("gpu"))
-    else:
-        import tensorflow as tf
+        return min(float(getattr(d, "compute_capability", 0) or 0) for d in jax.devices("gpu"))
+    import tensorflow as tf
 
-        details = [
-            tf.config.experimental.get_device_details(g) for g in tf.config.list_physical_devices("GPU")
-        ]
-        capability = min(float("{}.{}".format(*d.get("compute_capability", (0, 0)))) for d in details)
-    return "mixed_bfloat16" if capability >= 8 else "mixed_float16" if capability >= 7 else "float32"
+    details = [tf.config.experimental.get_device_details(g) for g in tf.config.list_physical_devices("GPU")]
+    return min(float("{}.{}".format(*d.get("compute_capability", (0, 0)))) for d in details)

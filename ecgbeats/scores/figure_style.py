@@ -31,12 +31,12 @@ def set_title(figure, title: str, note: str | None) -> None:
     figure.suptitle(title + (f"\n{note}" if note else ""), fontsize=10)
 
 
-def clean(axes) -> None:
-    """Give axes a pale grid and no box."""
+def clean(axes, label_size: int = 8) -> None:
+    """Give axes a pale grid, no box, and labels of this size in points."""
     axes.grid(color="0.9", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)
+    axes.tick_params(labelsize=label_size)
 
 
 def printable(name: str) -> str:

@@ -110,7 +110,7 @@ def pool_folds(folders: list[Path]) -> dict:
     Returns
     -------
     dict
-        As scores.score gives it, and its ``intervals``; ``split`` and ``simulated`` as in metrics.json.
+        As score gives it, and its ``intervals``; ``split`` and ``simulated`` as in metrics.json.
 
     Raises
     ------

@@ -5,7 +5,7 @@ import os
 import textwrap
 from pathlib import Path
 
-from ecgbeats.scores.figure_style import COLOURS, DPI, save_figure
+from ecgbeats.scores.figure_style import COLOURS, DPI, clean, save_figure
 from ecgbeats.scores.logs import LOG_NAME, best_epoch, check_metric, read_keep, read_log, read_note
 
 import numpy as np
@@ -53,97 +53,108 @@ def plot_training(
     """
     # Here, not above: a wrong option is answered before Matplotlib is loaded.
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
     for name, log in runs.items():
         check_metric(log, metric, name)
     keep = keep or {}
-    alone = len(runs) == 1
     figure = Figure(figsize=SIZE_INCHES, dpi=DPI, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
     axes = figure.add_subplot()
-    run_lines, best_labels, everything = [], [], []
-
+    lines, best = [], []
     for place, (name, log) in enumerate(runs.items()):
-        marker = MARKERS[place % len(MARKERS)]
-        label = name
-        for column, dashed in ((metric, False), (f"val_{metric}", True)):
-            if column not in log:
-                continue
-            finite = np.isfinite(log[column])
-            values = log[column][finite]
-            everything.append(values)
-            step = max(1, len(values) // MARKERS_PER_CURVE)
-            colour = COLOURS[1 if alone and dashed else place % len(COLOURS)]
-            (line,) = axes.plot(
-                log["epoch"][finite],
-                values,
-                color=colour,
-                linestyle="--" if dashed else "-",
-                linewidth=1.3,
-                marker="s" if alone and dashed else marker,
-                markersize=4,
-                markerfacecolor="white" if dashed else colour,
-                # Runs take turns, so that markers of close curves do not hide one another.
-                markevery=(step * place // len(runs), step),
-            )
-            if not dashed:
-                run_lines.append(line)
-                if not len(values):
-                    label += " (no finite value)"
-        best = best_epoch(log, keep.get(name, "best"))
-        value = log.get(f"val_{metric}", np.full(len(log["epoch"]), np.nan))[best or 0]
-        if best is not None and np.isfinite(value):
-            epoch = log["epoch"][best]
-            axes.plot(
-                epoch,
-                value,
-                "*",
-                color=colour,
-                markersize=13 if alone else 10,
-                markeredgecolor="black",
-                zorder=4,
-            )
-            if alone:
-                axes.axvline(epoch, color="0.6", linestyle=":", linewidth=1, zorder=0)
-            best_labels.append(f"epoch {epoch:.10g}, {value:.4g}")
-            label += f" (best.keras: {best_labels[-1]})"
-        run_lines[-1].set_label(_legend_text(label))
-
-    epochs = np.concatenate([log["epoch"] for log in runs.values()])
-    _finish_axes(axes, metric, epochs, np.concatenate(everything))
-
+        line, words = _draw_run(axes, log, metric, name, keep.get(name, "best"), place, len(runs))
+        lines.append(line)
+        best += words
+    _finish_axes(axes, metric, list(runs.values()))
     # Both legends stand outside the axes, where they cannot cover a curve.
-    train_style = {"color": COLOURS[0] if alone else "0.3", "linewidth": 1.3, "marker": "o", "markersize": 4}
-    key = [Line2D([], [], label="training", **train_style)]
-    if any(f"val_{metric}" in log for log in runs.values()):
-        style = {"linestyle": "--", "markerfacecolor": "white"}
-        style |= {"color": COLOURS[1], "marker": "s"} if alone else {}
-        key.append(Line2D([], [], label="validation", **train_style | style))
-    if best_labels:
-        star = {"linestyle": "", "marker": "*", "markersize": 11, "markeredgecolor": "black"}
-        words = (
-            best_labels[0]
-            if alone
-            else "the epoch kept"
-            if "last" in keep.values()
-            else "lowest validation loss"
-        )
-        colour = COLOURS[1] if alone else "0.6"
-        key.append(Line2D([], [], color=colour, label=f"best.keras: {words}", **star))
+    key = _key(
+        alone=len(runs) == 1,
+        validation=any(f"val_{metric}" in log for log in runs.values()),
+        best=best,
+        last="last" in keep.values(),
+    )
     figure.legend(handles=key, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
-    if not alone:
-        figure.legend(handles=run_lines, loc="outside lower left", frameon=False, fontsize=8)
-        rows = sum(line.get_label().count("\n") + 1 for line in run_lines)
+    if len(runs) > 1:
+        figure.legend(handles=lines, loc="outside lower left", frameon=False, fontsize=8)
+        rows = sum(line.get_label().count("\n") + 1 for line in lines)
         figure.set_figheight(SIZE_INCHES[1] + LEGEND_ROW_INCHES * rows)
     if note:
         axes.set_title(note, fontsize=8, color="0.25")
     return figure
 
 
-def _finish_axes(axes, metric: str, epochs: np.ndarray, values: np.ndarray) -> None:
-    """Set scales, ticks and labels for these epochs and finite values, of all curves together."""
+def _draw_run(axes, log: dict, metric: str, name: str, keep: str, place: int, runs: int):
+    """Draw run ``place`` of ``runs``; return its training curve, labelled, and a list with the words of its best epoch.
+
+    The list is empty where no epoch is the best.
+    """
+    alone = runs == 1
+    label, colour, marker = name, COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+    for column, dashed in ((metric, False), (f"val_{metric}", True)):
+        if column not in log:
+            continue
+        if alone and dashed:
+            colour, marker = COLOURS[1], "s"
+        finite = np.isfinite(log[column])
+        values = log[column][finite]
+        step = max(1, len(values) // MARKERS_PER_CURVE)
+        (curve,) = axes.plot(
+            log["epoch"][finite],
+            values,
+            color=colour,
+            linestyle="--" if dashed else "-",
+            linewidth=1.3,
+            marker=marker,
+            markersize=4,
+            markerfacecolor="white" if dashed else colour,
+            # Runs take turns, so that markers of close curves do not hide one another.
+            markevery=(step * place // runs, step),
+        )
+        if not dashed:
+            training = curve
+            if not len(values):
+                label += " (no finite value)"
+    best, words = best_epoch(log, keep), []
+    value = log.get(f"val_{metric}", np.full(len(log["epoch"]), np.nan))[best or 0]
+    if best is not None and np.isfinite(value):
+        epoch = log["epoch"][best]
+        size = 13 if alone else 10
+        axes.plot(epoch, value, "*", color=colour, markersize=size, markeredgecolor="black", zorder=4)
+        if alone:
+            axes.axvline(epoch, color="0.6", linestyle=":", linewidth=1, zorder=0)
+        words = [f"epoch {epoch:.10g}, {value:.4g}"]
+        label += f" (best.keras: {words[0]})"
+    training.set_label(_legend_text(label))
+    return training, words
+
+
+def _key(alone: bool, validation: bool, best: list[str], last: bool) -> list:
+    """Return the lines of the legend that says what is training, what validation and what the star is.
+
+    ``best`` is what :func:`_draw_run` says of the best epochs; ``last`` is whether one is there by --keep last.
+    """
+    from matplotlib.lines import Line2D
+
+    solid = {"color": COLOURS[0] if alone else "0.3", "linewidth": 1.3, "marker": "o", "markersize": 4}
+    key = [Line2D([], [], label="training", **solid)]
+    if validation:
+        dashed = solid | {"linestyle": "--", "markerfacecolor": "white"}
+        dashed |= {"color": COLOURS[1], "marker": "s"} if alone else {}
+        key.append(Line2D([], [], label="validation", **dashed))
+    if best:
+        words = best[0] if alone else "the epoch kept" if last else "lowest validation loss"
+        star = {"linestyle": "", "marker": "*", "markersize": 11, "markeredgecolor": "black"}
+        key.append(Line2D([], [], color=COLOURS[1] if alone else "0.6", label=f"best.keras: {words}", **star))
+    return key
+
+
+def _finish_axes(axes, metric: str, logs: list[dict[str, np.ndarray]]) -> None:
+    """Set scales, ticks and labels for the epochs and finite values of all curves together."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    epochs = np.concatenate([log["epoch"] for log in logs])
+    values = np.concatenate([log[name] for log in logs for name in (metric, f"val_{metric}") if name in log])
+    values = values[np.isfinite(values)]
 
     if not values.size:
         axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center")
@@ -160,9 +171,7 @@ def _finish_axes(axes, metric: str, epochs: np.ndarray, values: np.ndarray) -> N
         axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
     axes.set_xlabel("Epoch")
     axes.set_ylabel(AXIS_LABELS.get(metric, metric.replace("$", r"\$")))
-    axes.grid(color="0.9", linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    clean(axes, 10)
 
 
 def _legend_text(label: str) -> str:

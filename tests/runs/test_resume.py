@@ -1,11 +1,14 @@
 """Trainings that are killed, stopped, or run out of disk: nothing is broken, and nothing is lost."""
 
 import csv
+import importlib.util
 import json
 import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 import zipfile
 from pathlib import Path
@@ -14,11 +17,13 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from conftest import PROJECT
 from forked import (
     Training,
     block_in_native_code,
     die_at_batch,
     die_at_file,
+    die_inside_an_epoch,
     leave_no_memory,
     limit_file_size,
     train,
@@ -105,6 +110,49 @@ def assert_same_run(folder: Path, unbroken: Path) -> None:
 # -- killed ----------------------------------------------------------------------------------------------------
 
 
+def test_killed_inside_epochs_the_run_ends_as_if_unbroken(unbroken, resumed, tmp_path):
+    # 48 images are three batches: an epoch has a state after the first, after the second, and at its end.
+    for states, begins in [
+        (2, "48"),
+        (3, "going on in epoch 1, after 2 of 3 batches"),
+        (2, "going on in epoch 2, after 2 of 3 batches"),
+        (0, "going on in epoch 3, after 1 of 3 batches"),
+    ]:
+        result = resumed(patch=die_inside_an_epoch, patch_arguments=(states,)).end()
+        assert result.returncode == (-signal.SIGKILL if states else 0), result.stderr
+        assert begins in result.stdout, result.stdout
+    assert_same_run(tmp_path / "run", unbroken)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+def test_on_jax_a_resumed_run_ends_as_an_unbroken_one(tmp_path, small_images):
+    """The last but one state is inside the second epoch; Keras on JAX reads ahead in its own way."""
+    code = (
+        "import sys, forked, train_keras\n"
+        "from ecgbeats import command\n"
+        "forked.die_inside_an_epoch(int(sys.argv.pop(1)))\n"
+        "command.run(train_keras.main)\n"
+    )
+
+    def train_on_jax(folder, states):
+        return subprocess.run(
+            [sys.executable, "-c", code, str(states), "--data", small_images, "--output", folder]
+            + [str(option) for option in OPTIONS]
+            + ["--resume"],
+            env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    for folder, states, status in [("one", 0, 0), ("two", 4, -9), ("two", 1, -9), ("two", 0, 0)]:
+        result = train_on_jax(tmp_path / folder, states)
+        assert result.returncode == status, result.stderr
+    assert "going on after epoch 2" in result.stdout or "going on in epoch 2" in result.stdout
+    assert_same_run(tmp_path / "two", tmp_path / "one")
+
+
 @pytest.mark.slow
 def test_killed_again_and_again_the_run_ends_as_if_unbroken(unbroken, resumed, tmp_path):
     run = tmp_path / "run"
@@ -115,6 +163,7 @@ def test_killed_again_and_again_the_run_ends_as_if_unbroken(unbroken, resumed, t
         (die_at_file, ("training_state.npz", "half", 1), 1),
         (
             die_at_file,
+            die_inside_an_epoch,
             ("log.csv", "written", 3),
             2,
         ),  # epochs 2 and 3: the first writing only restores the log

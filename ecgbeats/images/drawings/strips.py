@@ -12,11 +12,10 @@ import numpy as np
 def drawer(record: Record) -> Callable[[int], np.ndarray]:
     """Return the function that draws a beat of ``record`` with its rhythm, given its index among the beats.
 
-    It returns an image as :func:`draw` does, of three bands. At the top the signal around the beat, at a fixed
-    scale of time, the annotation always in the same column; at the bottom a longer stretch, at a slower scale;
-    between them a tick at each annotated beat of that stretch, its own among them. Both show the signal as
-    :func:`amplitudes` gives it, so that a low beat is low. What lies outside of the record stays white. The
-    beats' symbols are not used.
+    The image has three bands. At the top the signal around the beat, at a fixed scale of time, the annotation always
+    in the same column; at the bottom a longer stretch, at a slower scale; between them a tick at each annotated beat
+    of that stretch, its own among them. Both show the signal as :func:`amplitudes` gives it, so that a low beat is
+    low. What lies outside of the record stays white.
     """
     depth = 1 - amplitudes(record.signal, record.rate)
     lines = [strip_line(strip, depth, record.rate) for strip in (BEAT_STRIP, RHYTHM_STRIP)]

@@ -8,33 +8,25 @@ from ecgbeats.records.record import Record
 
 import numpy as np
 
-# In the drawing "typical": gray level of the record's typical beat, behind the beat; below the ticks, from this row
-# on, this many bars of RR intervals, of this gray level, the typical one of this height in pixels.
-TYPICAL_GRAY = 160
-BAR_TOP = TICK_STRIP.bottom
+TYPICAL_GRAY = 160  # gray level of the record's typical beat, behind the beat
+BAR_TOP = TICK_STRIP.bottom  # the row from which on, below the ticks, the bars of RR intervals stand
 BARS = 32
 BAR_GRAY = 96
-TYPICAL_BAR = 24
+TYPICAL_BAR = 24  # pixels, the height of the record's median RR interval
 
 
 def drawer(record: Record) -> Callable[[int], np.ndarray]:
     """Return the function that draws a beat of ``record`` beside what is typical of it, given its index among the beats.
 
-    It returns an image as :func:`strips_drawer` does, of three bands, which are to look alike for all patients as
-    long as nothing is wrong. At the top the beat at a fixed scale of time, over the median of all beats of the record
-    in gray: is its form unlike the others? Below it a tick at each annotated beat, at a scale of time in which the
-    record's median RR interval is always as long: does it come too early? At the bottom a bar for the RR interval that
-    ends at each beat, its own in black, for 19 beats before it and 12 after it, with the median always as high: is the
-    rhythm regular? The beats' symbols are not used.
+    The image has three bands, which are to look alike for all patients as long as nothing is wrong. At the top the
+    beat at a fixed scale of time, over the median of all beats of the record in gray: is its form unlike the others?
+    Below it a tick at each annotated beat, at a scale of time in which the record's median RR interval is always as
+    long: does it come too early? At the bottom a bar for the RR interval that ends at each beat, its own in black, for
+    19 beats before it and 12 after it, with the median always as high: is the rhythm regular?
     """
     depth = 1 - amplitudes(record.signal, record.rate)
     beat_line = strip_line(BEAT_STRIP, depth, record.rate)
-    typical = np.full((IMAGE_SIZE, IMAGE_SIZE), WHITE, np.uint8)
-    before, after = strip_reach(BEAT_STRIP, record.rate)
-    whole = (record.samples >= before) & (record.samples + after < len(depth))
-    if whole.any():  # not in a record of one beat or two, cut at its ends
-        around = depth[record.samples[whole, None] + np.arange(-before, after + 1)]
-        strip_line(BEAT_STRIP, np.median(around, axis=0), record.rate)(typical, before, TYPICAL_GRAY)
+    typical = _draw_median_beat(record, depth)
     # Of a record with one beat nothing is known: any scale will do.
     rr_intervals = np.diff(record.samples)
     typical_rr = float(np.median(rr_intervals[rr_intervals > 0])) if rr_intervals.any() else record.rate
@@ -53,6 +45,17 @@ def drawer(record: Record) -> Callable[[int], np.ndarray]:
         return np.minimum(image, typical, out=image)
 
     return draw_typical
+
+
+def _draw_median_beat(record: Record, depth: np.ndarray) -> np.ndarray:
+    """Return an image with the median of the record's beats in gray; ``depth`` is as for strip_line."""
+    image = np.full((IMAGE_SIZE, IMAGE_SIZE), WHITE, np.uint8)
+    before, after = strip_reach(BEAT_STRIP, record.rate)
+    whole = (record.samples >= before) & (record.samples + after < len(depth))
+    if whole.any():  # not in a record of one beat or two, cut at its ends
+        around = depth[record.samples[whole, None] + np.arange(-before, after + 1)]
+        strip_line(BEAT_STRIP, np.median(around, axis=0), record.rate)(image, before, TYPICAL_GRAY)
+    return image
 
 
 def _draw_bars(rr_intervals: np.ndarray) -> np.ndarray:
