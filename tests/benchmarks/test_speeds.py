@@ -5,6 +5,7 @@ import importlib.util
 import re
 import time
 
+from ecgbeats import command
 from ecgbeats.images.folder import Images
 from ecgbeats.runs.networks import multiply_adds
 
@@ -73,6 +74,28 @@ def test_help_says_what_is_asked_and_how_it_is_called(name, capsys):
 def test_bad_input_is_one_line(run, refused, name, options, words, tmp_path):
     refused(run(f"benchmarks/{name}.py", *options.split(), cwd=tmp_path), *words)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_pages_commands_take_these_options(monkeypatch):
+    """Those of benchmarks/README.md, and one for each question."""
+    text = (PROJECT / "benchmarks" / "README.md").read_text()
+    lines = re.findall(r"python benchmarks/(\w+)\.py([^`#\n]*)", text)
+    assert len(lines) > 2
+    assert set(re.findall(r"\(`(\w+)\.py`\)\n", text)) == set(SCRIPTS) - {"run", "seeds", "within_ds1"}
+
+    class Parsed(Exception):
+        pass
+
+    parse = command.Parser.parse_known_args
+
+    def parse_and_stop(parser, *given):
+        assert not parse(parser, *given)[1]
+        raise Parsed
+
+    monkeypatch.setattr(command.Parser, "parse_known_args", parse_and_stop)
+    for name, options in lines:
+        with pytest.raises(Parsed):
+            importlib.import_module(f"benchmarks.{name}").main(options.split())
 
 
 # -- records to images ---------------------------------------------------------------------------------------
