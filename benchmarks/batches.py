@@ -3,8 +3,8 @@
     python benchmarks/batches.py --data DIR [--images N] [--rounds N]
 
 Each image is drawn whole or as one of nine crops. "From files" is an epoch in which nothing was decoded before; the
-files are in the page cache, for everybody. "From memory" is a later epoch. An epoch's time runs from the request for
-its first batch until its last one is there. Each way (batch_ways.py) has a process of its own, and they take turns.
+files are in the page cache, for everybody. "From memory" is a later epoch. An epoch's time ends when its last batch is
+there. Each way (batch_ways.py) has a process of its own, and they take turns.
 """
 
 import contextlib

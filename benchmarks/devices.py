@@ -68,7 +68,6 @@ def print_losses(options: argparse.Namespace) -> None:
     shared = {name: getattr(options, name) for name in ("data", "model", "batch_size", "steps")}
     found = {}
     for kind in itertools.product(options.precisions, kinds):
-        print(*kind, file=sys.stderr)
         found[kind[0], *kind[1]] = harness.in_process(measure_losses, *kind[1], precision=kind[0], **shared)
     title = f"Devices: {options.model}, {options.steps} steps of {options.batch_size} images"
     differences = [f"Largest difference (target {TARGET})", "Mean difference", "First loss", "Last loss"]

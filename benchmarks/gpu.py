@@ -59,7 +59,6 @@ def main(arguments: list[str]) -> None:
             steps = max(8, round(options.seconds / options.rounds * rate / size))
             rates = in_process(loop.measure, options.data, name, size, steps, options.rounds, precision)
             rows.append([name, precision, size, *cells, *loop.share_cells(rates)])
-            print(f"{name}, {precision}: measured", file=sys.stderr)
     print(harness.table([device, "Precision", "Batch", *RATES, *THROUGH_FIT], rows, left=2))
 
 

@@ -39,8 +39,7 @@ SIZES = {"fast": (64, 32, 60), "paper": (16, 8, 5)}
 FEEDS = ("constant batch", "DataGenerator", "with --augment")
 MOST_IMAGES = 10_000  # that the speed is measured with
 WARM_UP_STEPS = 2
-EPOCHS = 20  # while memory is watched
-VALIDATION_STEPS = 10
+EPOCHS, VALIDATION_STEPS = 20, 10  # while memory is watched
 ALLOWED_BYTES = 1.5e9  # beside the images
 
 

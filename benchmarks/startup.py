@@ -4,8 +4,7 @@
 
 Everything runs in fresh processes. `train_keras.py --help` is timed as a whole, beside Python doing nothing. For the
 first batch train_keras.py's main function runs as a user would start it; the functions that it calls in turn are
-wrapped to note the time, and the process ends after its second batch. The parts add up to the whole. What run.sh
-prepares before is what `bash run.sh --help` takes.
+wrapped to note the time, and the process ends after its second batch. run.sh's part is what `bash run.sh --help` takes.
 """
 
 import functools

@@ -2,8 +2,7 @@
 
     python benchmarks/use.py MODEL.keras [--seconds N]
 
-One beat goes through ``predict_on_batch``, which is compiled once, and through ``predict``, which prepares for a
-data set at each call. The beats are random pixels: a network takes the same time for all.
+``predict_on_batch`` is compiled once, ``predict`` prepares for a data set at each call. The beats are random pixels.
 """
 
 import sys
