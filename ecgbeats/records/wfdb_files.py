@@ -1,8 +1,10 @@
 """Reading WFDB records (.hea .dat .atr), with the checks that wfdb does not make."""
 
+import errno
 import os
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 from ecgbeats.command import InputError
 from ecgbeats.reading import list_folder, open_file, read_file
@@ -215,25 +217,25 @@ def _check_signal_files(folder: Path, header) -> None:
         with open_file(folder / name, REMEDY) as file:
             if file is None:
                 raise InputError(f"{folder / name} is missing: {REMEDY}")
-            size = os.fstat(file.fileno()).st_size
-        channels = [i for i, other in enumerate(header.file_name) if other == name]
+            held = os.fstat(file.fileno()).st_size  # all formats but FLAC take a byte or more for a sample
+            channels = [i for i, other in enumerate(header.file_name) if other == name]
+            if header.fmt[channels[0]] in FLAC_FORMATS:
+                held = _flac_samples(file)
         claimed = (header.sig_len or 0) * sum(frames[i] for i in channels)
-        claimed = max(claimed, *(header.skew[i] or 0 for i in channels))
-        held = size  # all formats but FLAC take a byte or more for a sample
-        if header.fmt[channels[0]] in FLAC_FORMATS:
-            held = _flac_samples(folder / name)
-        if claimed > held:
-            raise _bad_file(folder / name, f"is cut short: it has no {claimed:,d} samples")
+        if max(claimed, *(header.skew[i] or 0 for i in channels)) > held:
+            raise _bad_file(
+                folder / name, f"is cut short: it does not hold the {claimed:,d} samples of its header"
+            )
 
 
-def _flac_samples(file: Path) -> int:
-    """Return how many samples a FLAC file says it holds, of all its channels together."""
+def _flac_samples(file: BinaryIO) -> int:
+    """Return how many samples a FLAC file says it holds, of all its channels together; 0 if it is none."""
     import soundfile
 
     try:
-        about = soundfile.info(str(file))
-    except soundfile.SoundFileError as problem:
-        raise _bad_file(file, "cannot be read, it is cut short or corrupt", problem) from problem
+        about = soundfile.info(file)
+    except soundfile.SoundFileError:
+        return 0
     return about.frames * about.channels
 
 
@@ -255,6 +257,8 @@ def _check_scale(digital: np.ndarray, millivolts: np.ndarray, header, channel: i
 
 
 def _bad_file(path: Path, fault: str, cause: Exception | None = None) -> InputError:
-    """Return the error for a broken file of a record."""
+    """Return the error for a broken file of a record; raise the cause itself where that is not in the file."""
+    if isinstance(cause, MemoryError) or getattr(cause, "errno", None) in (errno.EMFILE, errno.ENFILE):
+        raise cause
     detail = f" ({cause})" if cause and str(cause) else ""
     return InputError(f"{path} {fault}{detail}; {REMEDY}")
