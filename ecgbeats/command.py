@@ -225,7 +225,7 @@ def process_pool(jobs: int, begin: Callable, *arguments):
         pool = ProcessPoolExecutor(jobs, context, begin, arguments)
         pool.submit(int).result()
         return pool
-    except (OSError, ImportError) as problem:
+    except (OSError, ImportError, RuntimeError) as problem:  # RuntimeError: no new thread
         for child in set(multiprocessing.active_children()) - before:  # some may have started
             child.kill()
         print(

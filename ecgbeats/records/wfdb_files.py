@@ -1,8 +1,10 @@
 """Reading WFDB records (.hea .dat .atr), with the checks that wfdb does not make."""
 
+import errno
 import os
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 from ecgbeats.command import InputError
 from ecgbeats.reading import list_folder, open_file, read_file
@@ -11,8 +13,10 @@ from ecgbeats.records.symbols import BEAT_SYMBOLS
 
 import numpy as np
 
+FLAC_FORMATS = ("508", "516", "524")
 REMEDY = "fetch it again, or leave the record out with --records"
 LARGEST_HEADER = 2**20  # bytes
+MOST_SIGNALS = 1000  # wfdb reads some hundred lines of a header a second
 LARGEST_ANNOTATIONS = 2**28  # bytes
 SLOWEST_RATE, FASTEST_RATE = 1, 1_000_000  # Hz
 # The first line of a header, header(5) of the WFDB Applications Guide; wfdb knows no exponents.
@@ -51,8 +55,11 @@ def read_header(path: str | Path) -> bytes:
         raise _bad_file(file, "is not a WFDB header")
     if fields["segments"]:
         raise InputError(f"{file} has several segments; join them first (wfdb.rdrecord, wfdb.wrsamp)")
-    if int(fields["signals"]) > len(lines) - 1:
-        raise _bad_file(file, f"describes {len(lines) - 1} signals of the {fields['signals']} that it claims")
+    if int(fields["signals"]) > min(len(lines) - 1, MOST_SIGNALS):
+        raise _bad_file(
+            file,
+            f"claims {fields['signals']} signals and describes {len(lines) - 1} (at most {MOST_SIGNALS:,d} are read)",
+        )
     rate = fields["rate"]
     if rate and not (re.fullmatch(_PLAIN_NUMBER, rate) and SLOWEST_RATE <= float(rate) <= FASTEST_RATE):
         raise InputError(
@@ -192,7 +199,7 @@ def read_record(path: str | Path, lead: str | None = None, annotations: tuple | 
         raise InputError(
             f"{signal_file}: lead {record.sig_name[channel]} holds no valid sample; choose another --lead"
         )
-    _check_scale(signal[~gaps, channel], millivolts[~gaps], header, channel)
+    _check_scale(signal[~gaps, channel], millivolts[~gaps], record, channel, Path(f"{path}.hea"))
     if gaps.any():
         millivolts[gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(~gaps), millivolts[~gaps])
     return Record(
@@ -210,30 +217,48 @@ def _check_signal_files(folder: Path, header) -> None:
         with open_file(folder / name, REMEDY) as file:
             if file is None:
                 raise InputError(f"{folder / name} is missing: {REMEDY}")
-            size = os.fstat(file.fileno()).st_size
-        channels = [i for i, other in enumerate(header.file_name) if other == name]
+            held = os.fstat(file.fileno()).st_size  # all formats but FLAC take a byte or more for a sample
+            channels = [i for i, other in enumerate(header.file_name) if other == name]
+            if header.fmt[channels[0]] in FLAC_FORMATS:
+                held = _flac_samples(file)
         claimed = (header.sig_len or 0) * sum(frames[i] for i in channels)
-        # FLAC (formats 508, 516 and 524) takes less than a byte for a sample, all others one or more.
-        if claimed > size and not header.fmt[channels[0]].startswith("5"):
-            raise _bad_file(folder / name, f"is cut short: {size:,d} bytes for {claimed:,d} samples")
+        if max(claimed, *(header.skew[i] or 0 for i in channels)) > held:
+            raise _bad_file(
+                folder / name, f"is cut short: it does not hold the {claimed:,d} samples of its header"
+            )
 
 
-def _check_scale(digital: np.ndarray, millivolts: np.ndarray, header, channel: int) -> None:
+def _flac_samples(file: BinaryIO) -> int:
+    """Return how many samples a FLAC file says it holds, of all its channels together; 0 if it is none."""
+    import soundfile
+
+    try:
+        about = soundfile.info(file)
+    except soundfile.SoundFileError:
+        return 0
+    return about.frames * about.channels
+
+
+def _check_scale(digital: np.ndarray, millivolts: np.ndarray, header, channel: int, file: Path) -> None:
     """Raise InputError where a lead's gain or baseline is so absurd that its millivolts do not tell the samples apart.
 
-    ``digital`` and ``millivolts`` hold its valid samples, in the file's units and as float32.
+    ``digital`` and ``millivolts`` hold its valid samples, in the signal file's units and as float32; ``file`` is the header's.
     """
-    spread = np.ptp(digital.astype(np.float64))
-    shown = np.ptp(millivolts.astype(np.float64)) * abs(header.adc_gain[channel])
-    if not abs(shown - spread) <= spread / 100:
+    digital = digital.astype(np.float64) - digital[0]
+    with np.errstate(all="ignore"):
+        shown = (millivolts.astype(np.float64) - millivolts[0]) * header.adc_gain[channel]
+        error = np.abs(shown - digital).max()
+    if not error <= np.ptp(digital) / 100:
         raise InputError(
-            f"{header.record_name}.hea gives lead {header.sig_name[channel]} the gain {header.adc_gain[channel]:g} and "
+            f"{file} gives lead {header.sig_name[channel]} the gain {header.adc_gain[channel]:g} and "
             f"the baseline {header.baseline[channel]}, which leave nothing of its signal; mend the file, or leave the "
             "record out with --records"
         )
 
 
 def _bad_file(path: Path, fault: str, cause: Exception | None = None) -> InputError:
-    """Return the error for a broken file of a record."""
+    """Return the error for a broken file of a record; raise the cause itself where that is not in the file."""
+    if isinstance(cause, MemoryError) or getattr(cause, "errno", None) in (errno.EMFILE, errno.ENFILE):
+        raise cause
     detail = f" ({cause})" if cause and str(cause) else ""
     return InputError(f"{path} {fault}{detail}; {REMEDY}")
