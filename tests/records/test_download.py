@@ -1,4 +1,4 @@
-"""download_records against a small server on this machine that misbehaves on demand."""
+"""The download against a small server on this machine that misbehaves on demand."""
 
 import email.utils
 import fcntl
@@ -520,8 +520,8 @@ def test_a_log_gets_a_few_lines_and_no_carriage_return(server, tmp_path, capsys)
 
 # The next tests run the download as make_dataset.py does, in a process of its own.
 SCRIPT = (
-    "import sys, command\n"
-    "from download_records import download_mitdb\n"
+    "from ecgbeats import command\n"
+    "from ecgbeats.records.download import download_mitdb\n"
     "command.run(lambda argv: print(download_mitdb(argv[0])) or 0)\n"
 )
 
