@@ -61,15 +61,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        with self.server.lock:
-            self.server.at_once += 1
-            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
         try:
             self.answer()
         finally:
             self.close_connection = True
-            with self.server.lock:
-                self.server.at_once -= 1
 
     def answer(self):
         server = self.server
@@ -79,7 +74,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             server.requests.append((name, asked))
             server.agents.add(self.headers["User-Agent"])
             fault = server.faults[name].pop(0) if server.faults.get(name) else server.always.get(name, {})
+            server.at_once += 1
+            server.most_at_once = max(server.most_at_once, server.at_once)
         time.sleep(fault.get("delay", 0))
+        with server.lock:  # before the answer: with it the client is free to ask for the next
+            server.at_once -= 1
         if "status" in fault or name not in server.files:
             self.send_response(fault.get("status", 404))
             for key, value in fault.get("headers", {}).items():

@@ -308,3 +308,12 @@ def test_a_class_that_a_fold_lacks_is_left_out_of_its_means():
     assert nowhere["per_class"]["LBB"]["sensitivity"] is None
     table = fold_table(nowhere)
     assert table.splitlines()[-1].split() == ["LBB", "-", "-", "-", "0"]
+
+
+def test_a_metric_that_a_fold_lacks_is_left_out_of_the_mean():
+    names = ("accuracy", "sensitivity", "specificity", "ppv", "f1")
+    summary = fold_means(
+        [dict.fromkeys(names, 0.5) | {"auc": auc, "specificity": None} for auc in (0.5, 1.0, None)]
+    )
+    assert summary["auc"]["mean"] == 0.75
+    assert summary["specificity"] is None
