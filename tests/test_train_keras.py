@@ -287,7 +287,7 @@ def test_a_mixed_precision_saves_float32():
 
 
 def test_augmentation_trains():
-    for name, classes in (("augmented", "all"), ("paper's augmentation", "arrhythmias")):
+    for name, classes in (("augmented", "all"), ("2 devices", "arrhythmias")):
         options = read(trained(name)[0], "config.json")["options"]
         assert (options["augment"], options["augment_classes"]) == (True, classes)
 
