@@ -7,6 +7,7 @@ import fcntl
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -75,6 +76,16 @@ def run_python(*arguments, cwd=None, env=None, timeout=300) -> subprocess.Comple
         timeout=timeout,
         env={**os.environ, "PYTHONPATH": str(PROJECT), **(env or {})},
         check=False,
+    )
+
+
+def start_python(*arguments, **options) -> subprocess.Popen:
+    """Start Python in a process of its own, with its output as text; Ctrl-C ends it also where pytest ignores it."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options,
+        # A job in the background of a shell ignores SIGINT, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
