@@ -1,5 +1,7 @@
 """Networks on small images, for the tests that train or write them."""
 
+import functools
+
 import keras
 import numpy as np
 
@@ -21,6 +23,12 @@ def beats(count=4, size=128, seed=0):
 
 def build_small(name, **options):
     return build_model(name, input_shape=(SMALL[name], SMALL[name], 1), **options)
+
+
+@functools.cache
+def built(name):
+    """One of the networks, built once, for tests that only look at it."""
+    return build_small(name)
 
 
 def train(model, steps=1):
