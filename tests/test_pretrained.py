@@ -63,17 +63,14 @@ def test_it_can_be_trained_again(config, drawing):
     assert config["options"]["limit"] is None
     assert config["drawing"] == drawing
     assert config["finished"]
-    # The README's command for it, `python train_keras.py --data ... --epochs N`, has the same options.
-    readme = (PROJECT / "README.md").read_text()
+    # The pages' command for it, `python train_keras.py --data ... --epochs N`, has the same options.
     data = {"paper": "data", "strips": "data-strips"}[drawing]
-    (line,) = [
-        line
-        for line in readme.splitlines()
-        if line.startswith(f"python train_keras.py --data {data} ") and "seed-0" in line
-    ]
+    lines = [line for page in (PROJECT / "docs").glob("*.md") for line in page.read_text().splitlines()]
+    start = f"python train_keras.py --data {data} "
+    (found,) = {line[line.index(start) :] for line in lines if start in line and "seed-0" in line}
     from train_keras import read_options
 
-    options = vars(read_options(line.partition("#")[0].split()[2:]))
+    options = vars(read_options(found.split()[2:]))
     for key in (
         "epochs",
         "batch_size",
