@@ -125,7 +125,7 @@ class DataGenerator(keras.utils.PyDataset):
         See keras.utils.PyDataset. Threads do: decoding and cropping let go of Python's lock. At least two: with
         one, Keras 3.15 hands the batches to tf.data's autotuning, whose thread TensorFlow 2.21 waits for at the
         end of an epoch, idle, for up to as long as the epoch took. Under a strategy for several devices neither is
-        right, since Keras then begins an epoch with the rest of the one before: see train_keras.feed.
+        right, since Keras then begins an epoch with the rest of the one before: see ecgbeats.runs.feed.
 
     Attributes
     ----------

@@ -177,9 +177,14 @@ def check_code(value: str, notes: list[str]) -> list[str]:
         return check_hash("code_dir", value)
     if not Path(value).is_absolute():
         return [f"code_dir: {value}: write the folder's whole path, or the DIR_HASH of dbc_upload"]
-    if not (Path(value) / "run.sh").is_file():
-        return [f"code_dir: {value} holds no run.sh here: name the folder with the code, or its DIR_HASH"]
-    notes.append(f"all that lies in {value} is uploaded: keep .venv, images and earlier outputs out of it")
+    for part in ("run.sh", "train_keras.py", "ecgbeats"):
+        if not (Path(value) / part).exists():
+            return [f"code_dir: {value} holds no {part} here: name the folder with the code, or its DIR_HASH"]
+    sizes = [path.stat().st_size for path in Path(value).rglob("*") if path.is_file()]
+    notes.append(
+        f"all that lies in {value} is uploaded, {len(sizes):,d} files of {sum(sizes) / 1e6:,.1f} MB: "
+        "keep .git, .venv, images and earlier outputs out of it"
+    )
     return []
 
 

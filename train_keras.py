@@ -32,7 +32,7 @@ from ecgbeats.runs.devices import (
     choose_workers,
     release_devices,
 )
-from ecgbeats.runs.feed import feed
+from ecgbeats.runs.feed import build_metrics, feed
 from ecgbeats.runs.folder import (
     check_run,
     check_unlocked,
@@ -348,8 +348,8 @@ def _train(data, parts, options, folder, deadline, devices: list[str], scope, st
         keep=options.keep,
     )
     with scope():
-        first = recorder.restore(model)
-    stopped = fit(model, training, validation, recorder, first, options)
+        first, batch = recorder.restore(model)
+    stopped = fit(model, training, validation, recorder, first, batch, options)
     rows = recorder.rows
     del model, recorder
     release_devices()
@@ -414,23 +414,32 @@ def build(options: argparse.Namespace, precision: str, classes: int, steps: int)
     return model, schedule
 
 
-def fit(model, training, validation, recorder, first: int, options: argparse.Namespace) -> bool:
-    """Train from epoch ``first`` on (from 0); return whether the time limit ended it early."""
-    if first:
+def fit(model, training, validation, recorder, first: int, batch: int, options: argparse.Namespace) -> bool:
+    """Train from ``batch`` of epoch ``first`` on (both from 0); return whether the time limit ended it early."""
+    import keras
+
+    if batch:
+        print(f"going on in epoch {first + 1}, after {batch} of {len(training)} batches", flush=True)
+    elif first:
         print(f"going on after epoch {first}", flush=True)
-    if first == options.epochs:
-        return False
-    training.set_epoch(first)
+    if batch or keras.backend.backend() == "jax":
+        build_metrics(model, training)
+    # The rest of an epoch that was broken off, then the whole ones.
+    stretches = [(first, first + 1, batch), (first + 1, options.epochs, 0)] if batch else []
     try:
-        model.fit(
-            feed(training),
-            validation_data=feed(validation),
-            epochs=options.epochs,
-            initial_epoch=first,
-            shuffle=False,  # the generator shuffles, by its own seed
-            verbose=0,
-            callbacks=[recorder],
-        )
+        for begin, end, start in stretches or [(first, options.epochs, 0)]:
+            if begin == end:
+                continue
+            training.set_epoch(begin)
+            model.fit(
+                feed(training, start),
+                validation_data=feed(validation),
+                epochs=end,
+                initial_epoch=begin,
+                shuffle=False,  # the generator shuffles, by its own seed
+                verbose=0,
+                callbacks=[recorder],
+            )
     except TimeIsUp:
         print(f"stopping before --max-hours {options.max_hours:g}: {len(recorder.rows)} whole epochs done")
         if not recorder.rows:

@@ -1,4 +1,4 @@
-"""Train a network with several seeds, each its own split, and sum up the scores on the test parts.
+"""How good is a network over several seeds, each its own split?
 
     python benchmarks/seeds.py --data DIR --output DIR [--seeds 0 1 2] [--model NAME] [--epochs N]
 
@@ -9,6 +9,7 @@ which a beat that two seeds test counts twice. Writes both to seeds.json.
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -24,69 +25,56 @@ from ecgbeats.scores.words import TITLES, in_words
 import numpy as np
 
 import train_keras
+from benchmarks import harness
 
 
 def main(arguments: list[str]) -> None:
     """Train what is not trained yet, then sum up."""
-    options = read_options(arguments)
+    parser = harness.parser(
+        __doc__,
+        data=(Path, "images, one sub-folder for each class"),
+        output=(Path, "folder for the runs and seeds.json"),
+        seeds=([0, 1, 2], "of the runs"),
+        model=("fast", "as for train_keras.py"),
+        epochs=(int, "default by network"),
+        limit=(int, "images of each class at most (default all)"),
+    )
+    options = parser.parse_args(arguments)
+    if len(set(options.seeds)) < len(options.seeds):
+        parser.error("--seeds: one of them is given twice")
     command.check_output(options.output)
-    runs = [run_options(options, seed) for seed in options.seeds]
-    to_do = [run for run in runs if not is_finished(run.output, run)]
-    if to_do:
-        data = train_keras.load_data(to_do[0])
-    for run in to_do:
-        print(f"\nSeed {run.seed}", flush=True)
-        train_keras.train(data, split_as(data.images, vars(run)), run, run.output)
-    summary = sum_up([run.output for run in runs]) | {"seeds": options.seeds}
+    shared = {key: getattr(options, key) for key in ("data", "model", "epochs", "limit")}
+    folders = {seed: options.output / f"seed-{seed}" for seed in options.seeds}
+    runs = [harness.train_options(**shared, seed=seed, output=folder) for seed, folder in folders.items()]
+    train_runs(runs, lambda images, run: split_as(images, vars(run)))
+    summary = sum_up([*folders.values()]) | {"seeds": options.seeds}
     command.write_json(options.output / "seeds.json", summary)
     print("\n" + describe(summary))
 
 
-def read_options(arguments: list[str]) -> argparse.Namespace:
-    """Return the command line's options."""
-    parser = command.Parser(prog="seeds.py", description=__doc__)
-    add = parser.add_argument
-    add("--data", metavar="DIR", type=Path, required=True, help="images, one sub-folder for each class")
-    add("--output", metavar="DIR", type=Path, required=True, help="folder for the runs and seeds.json")
-    number = command.whole_number(0)
-    add("--seeds", type=number, nargs="+", default=[0, 1, 2], metavar="N", help="(default 0 1 2)")
-    add("--model", default="fast", metavar="NAME", help="as for train_keras.py (default fast)")
-    add("--epochs", type=command.whole_number(1), metavar="N", help="(default by network)")
-    add("--limit", type=command.whole_number(1), metavar="N", help="at most N images of each class")
-    options = parser.parse_args(arguments)
-    if len(set(options.seeds)) < len(options.seeds):
-        parser.error("--seeds: one of them is given twice")
-    return options
-
-
-def run_options(options: argparse.Namespace, seed: int) -> argparse.Namespace:
-    """Return the options of train_keras.py for one seed."""
-    arguments = ["--data", str(options.data), "--output", str(options.output / f"seed-{seed}"), "--resume"]
-    arguments += ["--model", options.model, "--seed", str(seed)]
-    for key in ("epochs", "limit"):
-        if getattr(options, key) is not None:
-            arguments += [f"--{key}", str(getattr(options, key))]
-    return train_keras.read_options(arguments)
+def train_runs(runs: list[argparse.Namespace], choose_parts: Callable) -> None:
+    """Train what is not trained yet of runs on the same data, each on ``choose_parts(images, run)``, a Split."""
+    for run in runs:
+        run.resume = True
+    to_do = [run for run in runs if not is_finished(run.output, run)]
+    data = train_keras.load_data(to_do[0]) if to_do else None
+    for run in to_do:
+        print(f"\n{run.output.name}", flush=True)
+        train_keras.train(data, choose_parts(data.images, run), run, run.output)
 
 
 def sum_up(folders: list[Path]) -> dict:
     """Return means and deviations over the runs, and the scores of all their test beats together.
 
-    Returns
-    -------
-    dict
-        ``runs``: for accuracy and each of METRICS its ``values``, ``mean``, ``standard_deviation`` (None
-        for one run) and ``interval`` (95 % bootstrap over each run's test beats, of the mean, or None);
-        ``pooled``: as scores.score.
+    ``runs`` has for each score its ``values``, ``mean``, ``standard_deviation`` (None for one run) and ``interval`` (95 %
+    bootstrap over each run's test beats, of the mean, or None); ``pooled`` is as metrics.score.
     """
     parts = [read_predictions(folder / "predictions.csv")[1:] for folder in folders]
-    classes = parts[0][2]
-    runs = {}
-    scored = [score(*part) for part in parts]
+    runs, scored = {}, [score(*part) for part in parts]
     # The runs' test parts are drawn apart from each other, so their resamples are, too.
     resamples = [resampled_means(*part, seed=number) for number, part in enumerate(parts)]
     for key in ("accuracy", *METRICS):
-        values = [score[key] for score in scored]
+        values = [one[key] for one in scored]
         means = np.mean([resample[key] for resample in resamples], axis=0)
         means = means[np.isfinite(means)]  # a resample of few beats may lack what the score needs
         runs[key] = {
@@ -96,31 +84,30 @@ def sum_up(folders: list[Path]) -> dict:
             "interval": [float(end) for end in np.percentile(means, [2.5, 97.5])] if len(means) else None,
         }
     true, probabilities = (np.concatenate([part[i] for part in parts]) for i in range(2))
-    return {"runs": runs, "pooled": score(true, probabilities, classes)}
+    return {"runs": runs, "pooled": score(true, probabilities, parts[0][2])}
 
 
 def describe(summary: dict) -> str:
     """Return a summary as two Markdown tables."""
-    lines = [
-        "| Score | Mean (95 % interval) | Standard deviation | Seeds "
-        + ", ".join(map(str, summary["seeds"])),
-        "| --- | ---: | ---: | ---:",
-    ]
+    rows = []
     for key, values in summary["runs"].items():
-        ends = [in_words(end, key) for end in values["interval"] or ()]
+        ends = " to ".join(in_words(end, key) for end in values["interval"] or ())
         spread = values["standard_deviation"]
-        lines.append(
-            f"| {TITLES[key]} | {in_words(values['mean'], key)} ({' to '.join(ends) or '-'}) "
-            f"| {'-' if spread is None else f'{spread:.4f}'} "
-            f"| {', '.join(in_words(value, key) for value in values['values'])}"
-        )
-    lines += ["", "| Class | Beats of all seeds | Sensitivity | PPV", "| --- | ---: | ---: | ---:"]
-    for name, values in summary["pooled"]["per_class"].items():
-        lines.append(
-            f"| {name} | {values['support']:,d} | {in_words(values['sensitivity'], 'sensitivity')} "
-            f"| {in_words(values['ppv'], 'ppv')}"
-        )
-    return "\n".join(f"{line} |" if line else "" for line in lines)
+        mean = f"{in_words(values['mean'], key)} ({ends or '-'})"
+        single = ", ".join(in_words(value, key) for value in values["values"])
+        rows.append([TITLES[key], mean, "-" if spread is None else f"{spread:.4f}", single])
+    seeds = f"Seeds {', '.join(map(str, summary['seeds']))}"
+    header = ["Score", "Mean (95 % interval)", "Standard deviation", seeds]
+    return harness.table(header, rows) + "\n\n" + class_table(summary["pooled"], ["sensitivity", "ppv"])
+
+
+def class_table(scored: dict, keys: list[str]) -> str:
+    """Return a Markdown table of each class's beats and scores, of what scores.metrics.score returned."""
+    rows = [
+        [name, f"{values['support']:,d}", *(in_words(values[key], key) for key in keys)]
+        for name, values in scored["per_class"].items()
+    ]
+    return harness.table(["Class", "Beats", *(TITLES[key] for key in keys)], rows)
 
 
 if __name__ == "__main__":

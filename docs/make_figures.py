@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the project's
 
 from ecgbeats import command
 from ecgbeats.command import InputError
-from ecgbeats.images.canvas import PAPER
+from ecgbeats.images.canvas import WHITE
 from ecgbeats.images.folder import Images
 from ecgbeats.images.image_files import decode
 from ecgbeats.scores.figure_style import COLOURS, DPI, save_figure
@@ -122,7 +122,7 @@ def first_layers(model) -> dict:
 
 def change_by_shift(layers: dict, sample: np.ndarray) -> list[float]:
     """Return by what share (Euclidean norm) the pooling's input and output change if the beats move right."""
-    shifted = np.full_like(sample, PAPER)
+    shifted = np.full_like(sample, WHITE)
     shifted[:, :, SHIFT:] = sample[:, :, :-SHIFT]
     pairs = zip(*(layers["values"](images)["pooling"] for images in (sample, shifted)), strict=True)
     return [float(np.linalg.norm(new - old) / np.linalg.norm(old)) for old, new in pairs]

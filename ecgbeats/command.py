@@ -24,7 +24,7 @@ from pathlib import Path
 from ecgbeats import is_command, process
 from ecgbeats.ending import InputError, fail, tell, wants_traceback
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 SIMULATED_NOTICE = "SIMULATED, not medical data"
 
 # The backends of Keras that train here, and what installs the packages that each needs.

@@ -6,8 +6,10 @@ import subprocess
 
 from ecgbeats import command
 
+import forked
 import pytest
 from conftest import PROJECT
+from test_run_sh import checkout
 
 import check_task
 
@@ -89,11 +91,11 @@ def client(tmp_path_factory):
 
 
 @pytest.fixture
-def check(tmp_path, run):
+def check(tmp_path):
     def check(text: str):
         path = tmp_path / "task.conf"
         path.write_text(text, newline="")
-        return run("check_task.py", path)
+        return forked.run("check_task.py", path, tensorflow=False)
 
     return check
 
@@ -107,7 +109,7 @@ def test_the_client_takes_the_filled_file(client):
     assert sorted(read) == sorted(
         [
             f"peer_nodes_list={NODE}",
-            "training_engine=jane/ecg-beats-keras-gpu:v0.1.0",
+            f"training_engine=jane/ecg-beats-keras-gpu:v{command.VERSION}",
             f"code_dir={CODE}",
             "entry_file=run.sh",
             f"data_dir={DATA}",
@@ -255,8 +257,19 @@ def test_what_is_worth_knowing_is_noted(check, values, word):
 
 
 def test_dbcs_own_image_needs_no_note(check):
-    assert "note:" not in check(filled(training_engine="dbctraining/ecg-beats-keras-gpu:v0.1.0")).stdout
+    assert "note:" not in check(filled(training_engine="dbctraining/ecg-beats-keras-gpu:v1.0.0")).stdout
 
 
 def test_a_missing_file_is_told(tmp_path, run, refused):
     refused(run("check_task.py", tmp_path / "none.conf"), "none.conf", "cannot be read")
+
+
+def test_a_folder_to_upload_is_measured(tmp_path, check, refused):
+    checkout(tmp_path / "code")
+    names = [path for path in (tmp_path / "code").rglob("*") if path.is_file()]
+    said = check(filled(code_dir=str(tmp_path / "code"))).stdout
+    assert f"{len(names)} files of {sum(path.stat().st_size for path in names) / 1e6:.1f} MB" in said
+    shutil.rmtree(tmp_path / "code/ecgbeats")
+    result = check(filled(code_dir=str(tmp_path / "code")))
+    refused(result, "1 to mend")
+    assert "holds no ecgbeats" in result.stdout

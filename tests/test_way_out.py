@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
+from conftest import PROJECT, start_python
 
 COMMANDS = sorted(path.name for path in PROJECT.glob("*.py") if "command.run(main)" in path.read_text())
 
@@ -33,7 +33,7 @@ def drive(code: str, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=
         text=True,
         env={**os.environ, **env},
         timeout=60,
-        preexec_fn=preexec_fn,
+        preexec_fn=preexec_fn or (lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)),
         check=False,
     )
 
@@ -203,14 +203,7 @@ def test_ctrl_c_while_packages_are_imported_leaves_no_traceback(arguments, tmp_p
             f"        if name == 'argparse': open({str(started)!r}, 'w').close()\n"
             "sys.meta_path.insert(0, Tell())\n"
         )
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=PROJECT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        )
+        process = start_python(*arguments, cwd=PROJECT, env={**os.environ, "PYTHONPATH": str(tmp_path)})
         end = time.monotonic() + 60
         while not started.exists() and process.poll() is None and time.monotonic() < end:
             time.sleep(0.001)

@@ -1,4 +1,4 @@
-"""Names of image files, RECORD_SAMPLE.png: which record and which beat an image is of; names of classes."""
+"""Names of image files, RECORD_SAMPLE.png: by them the later rooms know which record and beat an image is of; names of classes."""
 
 import json
 import os

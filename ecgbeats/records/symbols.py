@@ -5,7 +5,7 @@ CLASSES = {
     "paper": {"NOR": "N", "PVC": "V", "PAB": "/", "RBB": "R", "LBB": "L", "APC": "A", "VFW": "!", "VEB": "E"},
     "aami": {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"},
 }
-# All symbols that mark a beat: the neighbours that end a window, whatever classes are drawn.
+# All symbols that mark a beat, whatever classes are asked for.
 BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?!")
 
 

@@ -1,1 +1,4 @@
-"""Runs: devices, recipe, and what a training writes into its folder. Knows nothing of scores."""
+"""Runs: devices, recipe, saved networks, and what a training writes into its folder. Knows nothing of scores.
+
+The training itself is train_keras.py, which puts these together.
+"""

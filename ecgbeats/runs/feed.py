@@ -1,8 +1,18 @@
-"""What Keras' fit reads batches from."""
+"""How batches reach Keras' fit, in their order, on both backends."""
 
 
-def feed(batches):
-    """Return what Keras' fit should read a DataGenerator's batches from.
+def build_metrics(model, batches) -> None:
+    """Make the variables of a compiled model's metrics, which Keras makes from the first batch.
+
+    On JAX, Keras 3.15 takes that batch from fit's first epoch, which then begins with the second and ends with the
+    first: a resumed run would not see an unbroken one's batches in their order.
+    """
+    model.test_on_batch(*batches[0])
+    model.reset_metrics()
+
+
+def feed(batches, first: int = 0):
+    """Return what Keras' fit should read a DataGenerator's batches from, from batch ``first`` of each epoch on.
 
     On TensorFlow that is a tf.data.Dataset, filled ahead by as many threads as the DataGenerator has workers, in its
     order, of the epoch that is set when reading begins (``set_epoch``; Keras does not count it up). Given the
@@ -13,19 +23,33 @@ def feed(batches):
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        return batches
+        return _rest(batches, first) if first else batches
     import tensorflow as tf
 
-    first = batches[0]
+    example = batches[0]
 
     def batch(i):
-        arrays = tf.numpy_function(batches.__getitem__, [i], [array.dtype for array in first])
-        for array, like in zip(arrays, first, strict=True):
+        arrays = tf.numpy_function(batches.__getitem__, [i], [array.dtype for array in example])
+        for array, like in zip(arrays, example, strict=True):
             array.set_shape((None, *like.shape[1:]))
         return tuple(arrays)
 
     options = tf.data.Options()
     options.autotune.enabled = False  # its thread would hold up the end of an epoch
-    dataset = tf.data.Dataset.range(len(batches))
+    dataset = tf.data.Dataset.range(first, len(batches))
     dataset = dataset.map(batch, num_parallel_calls=batches.workers, deterministic=True)
     return dataset.prefetch(batches.max_queue_size).with_options(options)
+
+
+def _rest(batches, first: int):
+    """Return the batches of an epoch from ``first`` on as a PyDataset."""
+    import keras
+
+    class Rest(keras.utils.PyDataset):
+        def __len__(self):
+            return len(batches) - first
+
+        def __getitem__(self, i):
+            return batches[first + i]
+
+    return Rest(workers=batches.workers, max_queue_size=batches.max_queue_size)

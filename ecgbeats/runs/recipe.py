@@ -1,6 +1,7 @@
 """How a network is trained: learning rate, optimizer, momentum of the moving averages, loss.
 
-What differs between networks (rate, optimizer, epochs) stands beside each of them, in MODELS of model_keras.py.
+How high the rate is, --learning-rate decides, else the network's line in MODELS of model_keras.py, where its optimizer,
+epochs and batch size stand too; the rate does not change with the number of devices. Here is its course.
 """
 
 # Keras' default of 0.99 needs some 500 steps to forget its starting values. An epoch here can be shorter,

@@ -1,7 +1,7 @@
 """What a training run writes when an epoch ends, so that nothing is lost when it is stopped.
 
 After each epoch the run folder holds the best network so far, the training state, the log and the loss plot,
-each of them whole at every moment (command.whole_file). Keras' own BackupAndRestore and ModelCheckpoint are
+each of them whole at every moment (command.whole_file). In long epochs the state is saved inside them too. Keras' own BackupAndRestore and ModelCheckpoint are
 not used: they leave out Dropout's random state, do not write atomically, and CSVLogger cannot go back.
 
 Imports Keras, so train_keras.py imports this after the options and data are checked.
@@ -19,10 +19,13 @@ from ecgbeats.command import InputError
 from ecgbeats.runs.folder import STATE_FILE
 from ecgbeats.runs.networks import save_model
 from ecgbeats.runs.row import Row
-from ecgbeats.runs.state import load_state, save_state
+from ecgbeats.runs.state import load_state, save_state, set_means
 from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit, duration
 
 import keras
+
+# How often the state is saved inside an epoch. One of the paper's network takes hours on two cores.
+SECONDS_BETWEEN_STATES = 20 * 60
 
 
 class Recorder(keras.callbacks.Callback):
@@ -70,20 +73,28 @@ class Recorder(keras.callbacks.Callback):
         self.rows = []
         self.best = math.inf
         self._bar = None
+        # Of an epoch that was broken off: batches done, seconds spent, and the running means by then.
+        self._batches_before, self._seconds_before, self._means_before = 0, 0.0, []
 
-    def restore(self, model) -> int:
-        """Put a saved state into the compiled ``model``; return the epoch to go on with (from 0).
+    def restore(self, model) -> tuple[int, int]:
+        """Put a saved state into the compiled ``model``; return the epoch and the batch to go on with (from 0).
 
-        Without a saved state that is 0. Raises InputError if the state is broken or of another network.
+        Without a saved state both are 0. Raises InputError if the state is broken or of another network.
         """
-        about = load_state(self.folder / STATE_FILE, model, self.epochs)
-        if about is None:
-            return 0
-        self.rows, self.best = about["rows"], about["best"]
+        saved = load_state(self.folder / STATE_FILE, model, self.epochs, len(self.batches))
+        if saved is None:
+            return 0, 0
+        about, means = saved
+        self.rows = about["rows"]
+        self.best = math.inf if about["best"] is None else about["best"]
+        if about.get("batches"):
+            self._batches_before, self._seconds_before = about["batches"], about["seconds"]
+            self._means_before = means
         # The state is written before the log, so after a kill between the two the log and plot lack its last row.
         self._write_log()
-        self.draw()
-        return len(self.rows)
+        if self.rows:
+            self.draw()
+        return len(self.rows), self._batches_before
 
     def save_network(self) -> None:
         """Write best.keras as the network is now."""
@@ -102,13 +113,17 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Turn to this epoch's batches."""
         self.batches.set_epoch(epoch)
-        self._started = time.time()
+        self._began = self._saved = time.time()
+        self._started = self._began - self._seconds_before
         self._evaluation_started = None
+        if self._means_before:
+            set_means(self.model, self._means_before, self.folder / STATE_FILE)
         if process.lines().isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(
                 total=len(self.batches),
+                initial=self._batches_before,
                 desc=f"epoch {epoch + 1}/{self.epochs}",
                 unit="batch",
                 leave=False,
@@ -116,10 +131,14 @@ class Recorder(keras.callbacks.Callback):
             )
 
     def on_train_batch_end(self, batch, logs=None):
-        """Move the progress bar, and stop while there is time to end the run."""
+        """Move the progress bar, save the state now and then, and stop while there is time to end the run."""
         if self._bar is not None:
             self._bar.update(1)
-        self._stop_in_time(batch, self._started, 0.5)
+        done = self._batches_before + batch + 1
+        # After the last one the epoch's own state follows.
+        if done < len(self.batches) and time.time() - self._saved > SECONDS_BETWEEN_STATES:
+            self._save_state(done)
+        self._stop_in_time(batch, self._began, 0.5)
 
     def on_test_begin(self, logs=None):
         """Note when training ended and validation began."""
@@ -139,6 +158,7 @@ class Recorder(keras.callbacks.Callback):
                 f"training diverged in epoch {epoch + 1} (loss {row['loss']}, validation loss {row['val_loss']}): "
                 "use a lower --learning-rate, or --precision float32"
             )
+        self._batches_before, self._seconds_before, self._means_before = 0, 0.0, []
         # Several devices may begin to read before on_epoch_begin.
         self.batches.set_epoch(epoch + 1)
         self.limit.after_validation(ended - self._evaluation_started)
@@ -176,10 +196,17 @@ class Recorder(keras.callbacks.Callback):
             self.best = row["val_loss"]
         if improved or self.keep == "last":
             self.save_network()
-        save_state(self.folder / STATE_FILE, self.model, self.rows, self.best)
+        self._save_state()
         self._write_log()
         self.draw()
         return improved
+
+    def _save_state(self, batches: int = 0) -> None:
+        """Write the training state after the epochs in the log and so many batches of the next one."""
+        about = {"rows": self.rows, "best": self.best if self.rows else None, "batches": batches}
+        about["seconds"] = round(time.time() - self._started, 2) if batches else 0.0
+        save_state(self.folder / STATE_FILE, self.model, about)
+        self._saved = time.time()
 
     def _write_log(self) -> None:
         text = io.StringIO()

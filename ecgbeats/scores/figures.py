@@ -139,9 +139,9 @@ def plot_curves(true: np.ndarray, probabilities: np.ndarray, classes: list[str],
             clean(axes)
         whole[panel].set_title(title, fontsize=10)
         zoomed[panel].set_title("the same, enlarged", fontsize=9, color="0.25")
-    figure.legend(
-        handles=key, loc="outside lower center", ncols=1 if len(key) < 4 else 2, frameon=False, fontsize=7.5
-    )
+    # Two columns of longer lines would be cut off at both sides.
+    columns = 2 if len(key) > 3 and max(len(line.get_label()) for line in key) <= 58 else 1
+    figure.legend(handles=key, loc="outside lower center", ncols=columns, frameon=False, fontsize=7.5)
     set_title(figure, f"{len(true):,d} beats, each class against the rest", note)
     return figure
 

@@ -74,7 +74,7 @@ def resampled_means(
 ) -> dict[str, np.ndarray]:
     """Return accuracy and the means of METRICS in each of ``repeats`` bootstrap resamples of the beats.
 
-    For intervals of what several sets of predictions give together. Parameters as for :func:`intervals`; each
+    For intervals of what several sets of predictions give together. Parameters as for :func:`bootstrap_intervals`; each
     array is float64 of shape (repeats,).
     """
     true, probabilities = checked(true, probabilities, classes)

@@ -351,16 +351,17 @@ def compiled():
 
 @pytest.fixture
 def state(tmp_path, compiled) -> Path:
-    save_state(tmp_path / "training_state.npz", compiled, [ROW, ROW | {"epoch": 2}], 0.5)
+    saved = {"rows": [ROW, ROW | {"epoch": 2}], "best": 0.5, "batches": 0, "seconds": 0.0}
+    save_state(tmp_path / "training_state.npz", compiled, saved)
     return tmp_path / "training_state.npz"
 
 
 def test_a_state_is_read_back(state, compiled):
     compiled.layers[-1].set_weights([np.zeros((4, 3)), np.zeros(3)])
-    about = load_state(state, compiled, 2)
+    about, _ = load_state(state, compiled, 2, 5)
     assert (about["rows"][1]["epoch"], about["best"]) == (2, 0.5)
     assert compiled.layers[-1].get_weights()[0].any()
-    assert load_state(state.with_name("none.npz"), compiled, 2) is None
+    assert load_state(state.with_name("none.npz"), compiled, 2, 5) is None
 
 
 def rewrite(path: Path, **arrays) -> None:
@@ -386,7 +387,14 @@ def about(**values) -> np.ndarray:
         about(rows=[ROW | {"epoch": 2}]),
         about(rows=[ROW | {"epoch": i} for i in (1, 2, 3)]),
         about(best=None),
-        about(best=-1),
+        about(best="low"),
+        about(rows=[]),
+        about(means=10**9),
+        about(means=-1),
+        about(batches=5),
+        about(batches=-1),
+        about(rows=[ROW, ROW | {"epoch": 2}], batches=1),
+        about(batches=1, seconds=-1),
         np.array("[" * 100_000),
         np.array("no json"),
         np.zeros(3),
@@ -395,7 +403,7 @@ def about(**values) -> np.ndarray:
 def test_a_note_of_the_state_that_is_another(state, compiled, note):
     rewrite(state, about=note)
     before = compiled.layers[-1].get_weights()[0]
-    refuses(lambda: load_state(state, compiled, 2), "training_state.npz", "--output")
+    refuses(lambda: load_state(state, compiled, 2, 5), "training_state.npz", "--output")
     np.testing.assert_array_equal(compiled.layers[-1].get_weights()[0], before)
 
 
@@ -410,7 +418,7 @@ def test_a_note_of_the_state_that_is_another(state, compiled, note):
 )
 def test_numbers_of_another_network(state, compiled, array):
     rewrite(state, v0=array)
-    refuses(lambda: load_state(state, compiled, 2), "training_state.npz")
+    refuses(lambda: load_state(state, compiled, 2, 5), "training_state.npz")
 
 
 def test_a_state_that_would_fill_the_memory_is_refused_before(state, compiled):
@@ -422,16 +430,16 @@ def test_a_state_that_would_fill_the_memory_is_refused_before(state, compiled):
         for name, content in (members | {"v0.npy": bomb.getvalue()}).items():
             archive.writestr(name, content)
     assert state.stat().st_size < 2**20
-    refuses(lambda: load_state(state, compiled, 2), "training_state.npz", "v0.npy")
+    refuses(lambda: load_state(state, compiled, 2, 5), "training_state.npz", "v0.npy")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"\x93NUMPY\x01\x00", b"\0" * 99])
 def test_a_state_that_is_no_archive(state, compiled, content):
     state.write_bytes(content)
-    refuses(lambda: load_state(state, compiled, 2), "training_state.npz")
+    refuses(lambda: load_state(state, compiled, 2, 5), "training_state.npz")
 
 
 def test_a_state_in_whose_place_is_a_pipe(state, compiled):
     state.unlink()
     os.mkfifo(state)
-    refuses(lambda: load_state(state, compiled, 2), "training_state.npz")
+    refuses(lambda: load_state(state, compiled, 2, 5), "training_state.npz")

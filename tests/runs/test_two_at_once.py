@@ -11,7 +11,7 @@ from ecgbeats.images.splits import split_as
 from ecgbeats.runs.folder import LOCK_FILE, check_unlocked, locked
 
 import pytest
-from forked import Training, die_at_file, train
+from forked import Command, die_at_file, run, train
 
 import train_keras
 
@@ -22,7 +22,7 @@ def content(folder: Path) -> dict:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != LOCK_FILE}
 
 
-def wait_for(training: Training, word: str) -> None:
+def wait_for(training: Command, word: str) -> None:
     end = time.monotonic() + 120
     while word not in training.stdout.read_text():
         assert training.is_running(), training.stderr.read_text()
@@ -52,9 +52,9 @@ def test_a_lock_is_refused_to_others_and_leaves_nothing(tmp_path):
         pass
 
 
-def test_a_second_training_refuses_and_the_first_goes_on(tmp_path, small_images, refused, run):
+def test_a_second_training_refuses_and_the_first_goes_on(tmp_path, small_images, refused):
     arguments = ["--data", small_images, "--output", tmp_path / "run", "--epochs", 1000, "--resume"]
-    first = Training(*arguments)
+    first = Command("train_keras.py", *arguments)
     wait_for(first, "epoch    1/")
     started = time.monotonic()
     refused(run("train_keras.py", *arguments), str(tmp_path / "run"), "another process")
@@ -63,7 +63,7 @@ def test_a_second_training_refuses_and_the_first_goes_on(tmp_path, small_images,
     first.kill(signal.SIGKILL)
     first.end()
     # The lock has died with its process.
-    again = Training(*arguments)
+    again = Command("train_keras.py", *arguments)
     wait_for(again, "going on after epoch")
     again.kill(signal.SIGTERM)
     assert again.end().returncode == 143
@@ -78,9 +78,7 @@ def test_a_second_training_refuses_and_the_first_goes_on(tmp_path, small_images,
         ("evaluate_keras.py", []),
     ],
 )
-def test_every_command_that_fills_a_folder_refuses(
-    tmp_path, small_images, trained, refused, run, script, extra
-):
+def test_every_command_that_fills_a_folder_refuses(tmp_path, small_images, trained, refused, script, extra):
     first = [trained / "best.keras"] if script == "evaluate_keras.py" else []
     output = tmp_path / "output"
     output.mkdir()
@@ -114,24 +112,15 @@ def test_a_run_that_another_process_ended_meanwhile_is_left_alone(trained, small
 
 @pytest.mark.parametrize("folds", [200_000, 2**31 - 1])
 @pytest.mark.parametrize("extra", [[], ["--resume"], ["--fold", 1]])
-def test_more_folds_than_images_are_refused_at_once(tmp_path, small_images, refused, run, folds, extra):
+def test_more_folds_than_images_are_refused_at_once(tmp_path, small_images, refused, folds, extra):
     started = time.monotonic()
     arguments = ["--data", small_images, "--output", tmp_path / "run", "--folds", folds, *extra]
-    refused(run("train_keras.py", *arguments, timeout=60), "--folds", str(folds))
+    refused(run("train_keras.py", *arguments), "--folds", str(folds))
     assert time.monotonic() - started < 40
     assert not (tmp_path / "run").exists()
 
 
 # -- an evaluation that is killed ------------------------------------------------------------------------------
-
-
-def evaluate(die_at: str | None = None, when: str = "half") -> None:
-    """Be evaluate_keras.py, which ends as by SIGKILL at a file."""
-    import evaluate_keras
-
-    if die_at:
-        die_at_file(die_at, when, 1)
-    train_keras.main = evaluate_keras.main
 
 
 @pytest.mark.parametrize(
@@ -142,10 +131,10 @@ def test_an_evaluation_that_was_killed_is_done_again_by_the_same_command(
 ):
     output = tmp_path / "new"
     arguments = [trained / "best.keras", "--data", small_images, "--output", output]
-    killed = train(*arguments, patch=evaluate, patch_arguments=(die_at, when))
+    killed = run("evaluate_keras.py", *arguments, patch=die_at_file, patch_arguments=(die_at, when, 1))
     assert killed.returncode == -signal.SIGKILL
     assert not (output / "metrics.json").exists()
-    result = train(*arguments, patch=evaluate)
+    result = run("evaluate_keras.py", *arguments)
     assert (result.returncode, result.stderr) == (0, "")
     assert sorted(content(output)) == [
         "confusion_matrix.png",
@@ -155,15 +144,13 @@ def test_an_evaluation_that_was_killed_is_done_again_by_the_same_command(
         "predictions.csv",
     ]
     before = content(output)
-    refused = train(*arguments, patch=evaluate)
+    refused = run("evaluate_keras.py", *arguments)
     assert refused.returncode == 2
     assert "holds results" in refused.stderr
     assert content(output) == before
 
 
-def test_predictions_that_no_evaluation_left_are_not_overwritten(
-    tmp_path, small_images, trained, refused, run
-):
+def test_predictions_that_no_evaluation_left_are_not_overwritten(tmp_path, small_images, trained, refused):
     (tmp_path / "predictions.csv").write_text("mine")
     refused(
         run("evaluate_keras.py", trained / "best.keras", "--data", small_images, "--output", tmp_path),

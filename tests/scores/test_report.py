@@ -1,43 +1,49 @@
-"""report.py: what stands in report.html, that a browser shows it whole, and that it loads nothing."""
+"""ecgbeats.scores.report: what stands in report.html, that a browser shows it whole, and that it loads nothing."""
 
 import html
 import importlib.util
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
+from pathlib import Path
 
 from ecgbeats import command
+from ecgbeats.scores import report
+from ecgbeats.scores.figures import plot_curves
 from ecgbeats.scores.intervals import bootstrap_intervals
 from ecgbeats.scores.metrics import score
 from ecgbeats.scores.predictions import read_predictions
-from ecgbeats.scores.report import (
-    STYLE,
-    Run,
-    choose_errors,
-    choose_typical,
-    overlay,
-    read_run,
-    what_it_looks_at,
-    write_report,
-)
+from ecgbeats.scores.report import write_report
+from ecgbeats.scores.report.attention import overlay, what_it_looks_at
+from ecgbeats.scores.report.choices import choose_errors, choose_typical
+from ecgbeats.scores.report.rendering import render
+from ecgbeats.scores.report.run import Run, read_run
 
 import cv2
 import numpy as np
 import pytest
+from conftest import PROJECT
 
 from model_keras import MODELS
 
 RATE = 360.0
-HOSTILE = "<img src=x onerror=alert(1)>&\"'"  # a folder may have this name
+STYLE = (Path(report.__file__).parent / "style.css").read_text()
+# Folders, and so classes, may have these names.
+HOSTILE = """<script>alert(1)<img src=x onerror=alert(2)>&"' $x^2$ {{ 7 * 7 }} {% raw %}"""
+LONG = "a_name_without_a_space_" * 8
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory, image_maker):
-    """Images of four classes; VEB is in one record alone, so that the test part has none."""
+    """Images of five classes; VEB is in one record alone, so that the test part has none."""
     folder = image_maker(
-        tmp_path_factory.mktemp("report") / "data", {"NOR": 60, "PVC": 40, HOSTILE: 20, "VEB": 1}, records=30
+        tmp_path_factory.mktemp("report") / "data",
+        {"NOR": 60, "PVC": 40, HOSTILE: 20, LONG: 20, "VEB": 1},
+        records=30,
     )
     description = {"simulated": True, "sampling_rate": {f"r{i}": RATE for i in range(30)}}
     (folder / "dataset.json").write_text(json.dumps(description))
@@ -105,6 +111,39 @@ def test_report_is_one_small_file_that_needs_nothing(written):
     assert all(link["href"].startswith(("#", "data:")) for link in page.every("a") + page.every("link"))
     assert "url(" not in STYLE
     assert "@import" not in STYLE
+
+
+def test_names_of_classes_are_words_and_never_tags(written):
+    page = Page(written)
+    for name in (HOSTILE, LONG):
+        assert name in page.words
+        assert any(name in image["alt"] for image in page.every("img"))
+    assert not re.search("&(lt|amp|#)", page.words + "".join(image["alt"] for image in page.every("img")))
+    assert not any(name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert not page.every("script")
+
+
+def test_style_sheet_stands_in_the_page_as_it_is(written):
+    assert f"<style>\n{STYLE.rstrip()}" in written.read_text()
+
+
+def test_folder_whose_name_is_not_utf8(trained, data, tmp_path):
+    folder = shutil.copytree(trained, os.fsdecode(os.fsencode(tmp_path) + b"/run-\xff"))
+    page = Page(write_report(folder, data))
+    assert page.every("title") == [{}]
+    assert "Run run-?: network fast" in page.words
+
+
+def test_a_value_that_is_missing_is_never_printed_as_nothing():
+    import jinja2
+
+    with pytest.raises(jinja2.UndefinedError):
+        render({"options": {"split": "beats"}})
+
+
+def test_jinja_is_imported_only_where_a_report_is_written():
+    code = "import sys, ecgbeats.scores.report; sys.exit('jinja2' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
 
 
 def test_every_picture_has_words_and_every_link_a_target(written):
@@ -226,6 +265,17 @@ def test_typical_beats_are_right_near_the_median_and_take_turns():
     ]  # the median of record 1, the only right one of record 2, the next to it
     assert sorted(chosen[0]) == [0, 1, 2, 3, 4, 5]
     assert chosen[1] == []
+
+
+@pytest.mark.parametrize("name", ["NOR", LONG])
+def test_key_of_the_curves_is_not_cut_off(name):
+    classes = [f"{name}{i}" for i in range(4)]
+    true = np.arange(4000) % 4
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(4), len(true)) + np.eye(4)[true]
+    figure = plot_curves(true, probabilities, classes)
+    figure.draw_without_rendering()
+    key = figure.legends[0].get_window_extent()
+    assert figure.bbox.x0 < key.x0 < key.x1 < figure.bbox.x1
 
 
 # -- what the network looks at -----------------------------------------------------------------------------

@@ -42,8 +42,8 @@ def windows(samples: np.ndarray, rate: float, length: int) -> np.ndarray:
     """
     samples = np.asarray(samples, dtype=np.int64)
     places, index = np.unique(samples, return_inverse=True)
-    gaps = np.diff(places)
-    margin = np.minimum(max(1, round(MARGIN_SECONDS * rate)), gaps - 1)
+    distances = np.diff(places)
+    margin = np.minimum(max(1, round(MARGIN_SECONDS * rate)), distances - 1)
     starts = np.concatenate([[0], places[:-1] + margin])
     ends = np.concatenate([places[1:] - margin, [length]])
     return np.stack([starts, ends], axis=1)[index] if len(samples) else np.empty((0, 2), np.int64)
@@ -82,5 +82,5 @@ def draw(signal: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(1024)
 def _columns(points: int) -> np.ndarray:
-    """Return where points stand that are spread evenly over the width: int32, shape (points,), for _draw_lines."""
+    """Return where points stand that are spread evenly over the width: int32, shape (points,), for draw_lines."""
     return np.linspace(0, (IMAGE_SIZE - 1) << FRACTION_BITS, points).astype(np.int32)

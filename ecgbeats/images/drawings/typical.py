@@ -8,13 +8,11 @@ from ecgbeats.records.record import Record
 
 import numpy as np
 
-# In the drawing "typical": gray level of the record's typical beat, behind the beat; below the ticks, from this row
-# on, this many bars of RR intervals, of this gray level, the typical one of this height in pixels.
-TYPICAL_GRAY = 160
-BAR_TOP = TICK_STRIP.bottom
+TYPICAL_GRAY = 160  # gray level of the record's typical beat, behind the beat
+BAR_TOP = TICK_STRIP.bottom  # the row from which on, below the ticks, the bars of RR intervals stand
 BARS = 32
 BAR_GRAY = 96
-TYPICAL_BAR = 24
+TYPICAL_BAR = 24  # pixels, the height of the record's median RR interval
 
 
 def drawer(record: Record) -> Callable[[int], np.ndarray]:

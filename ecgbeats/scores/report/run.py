@@ -1,0 +1,137 @@
+"""A run folder as the report needs it: read, and checked to be of one run."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecgbeats import command
+from ecgbeats.command import InputError
+from ecgbeats.images.dataset import read_description
+from ecgbeats.images.image_files import decode
+from ecgbeats.images.names import parse_image_name, record_names
+from ecgbeats.scores.intervals import bootstrap_intervals
+from ecgbeats.scores.predictions import read_predictions
+
+import numpy as np
+
+# What config.json names the records of each part by.
+RECORD_KEYS = {"training": "train_records", "validation": "validation_records", "test": "test_records"}
+
+
+@dataclass
+class Run:
+    """What a run folder holds, checked; ``files``, ``true`` and ``probabilities`` are the test part's.
+
+    ``true`` is int64 of shape (beats,), an index into ``classes``; ``probabilities`` float32 of shape
+    (beats, classes).
+    """
+
+    folder: Path
+    data_folder: Path
+    config: dict
+    metrics: dict
+    description: dict
+    files: list[str]
+    true: np.ndarray
+    probabilities: np.ndarray
+    classes: list[str]
+
+    @property
+    def predicted(self) -> np.ndarray:
+        """The number of each test beat's predicted class."""
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def note(self) -> str | None:
+        """What must stand beside every result of this run, if anything."""
+        return command.SIMULATED_NOTICE if self.config["simulated"] else None
+
+    def records(self, part: str) -> list[str]:
+        """Return the records of a part of the split, [] where the names of the images do not tell them."""
+        return self.config.get(RECORD_KEYS[part]) or []
+
+    def image(self, i: int) -> np.ndarray:
+        """Return test beat ``i`` as the network sees it: uint8, shape (128, 128)."""
+        path = self.data_folder / self.files[i]
+        try:
+            return decode(path.read_bytes(), path)
+        except OSError as problem:
+            raise InputError(
+                f"{path} cannot be read ({problem.strerror}); let --data name the images that the run was trained on"
+            ) from problem
+
+    def place(self, i: int) -> str:
+        """Return where test beat ``i`` stands: its record and minutes:seconds, or else its file."""
+        record, sample = parse_image_name(self.files[i]) or (None, 0)
+        rate = self.description.get("sampling_rate", {}).get(record)
+        if not rate:
+            return self.files[i]
+        minutes, seconds = divmod(int(sample / rate), 60)
+        return f"record {record}, {minutes:02d}:{seconds:02d}"
+
+
+def read_run(folder: Path, data_folder: Path) -> Run:
+    """Read and check a run folder; intervals that its metrics.json lacks are computed.
+
+    Raises
+    ------
+    InputError
+        A file is missing, broken or of another run.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; name a run folder of train_keras.py")
+    if not data_folder.is_dir():
+        raise InputError(f"--data {data_folder} is no folder; name the images that the run was trained on")
+    config = _read_json(folder / "config.json", "options", "simulated", "versions", "devices", "images")
+    metrics = _read_json(folder / "metrics.json", "accuracy", "per_class", "confusion_matrix", "epochs")
+    predictions = read_predictions(folder / "predictions.csv")
+    run = Run(folder, data_folder, config, metrics, read_description(data_folder), *predictions)
+    _check_one_run(run)
+    _complete_intervals(run)
+    return run
+
+
+def _read_json(path: Path, *needed: str) -> dict:
+    """Return a JSON file's content. Raises InputError where it cannot be read or lacks a needed name."""
+    try:
+        content = json.loads(path.read_text())
+        lacks = [name for name in needed if name not in content]
+    except (OSError, ValueError, TypeError) as problem:
+        raise InputError(
+            f"{path} cannot be read ({problem}); name a finished run of train_keras.py"
+        ) from None
+    if lacks:
+        raise InputError(f"{path} lacks {', '.join(lacks)}; name a finished run of train_keras.py")
+    return content
+
+
+def _check_one_run(run: Run) -> None:
+    """Raise InputError where the files of the folder differ in classes or in the number of test beats."""
+    from ecgbeats.runs.networks import read_classes
+
+    remedy = "so they are not of one run; finish it with train_keras.py --resume, or train again"
+    for name, found in (
+        ("metrics.json", run.metrics.get("classes")),
+        ("config.json", run.config.get("classes")),
+        ("best.keras", read_classes(run.folder / "best.keras")),
+    ):
+        if found != run.classes:
+            raise InputError(f"{run.folder / name} and predictions.csv have other classes, {remedy}")
+    if run.metrics["test_images"] != len(run.files):
+        raise InputError(
+            f"{run.folder / 'predictions.csv'} has {len(run.files)} beats and metrics.json "
+            f"{run.metrics['test_images']}, {remedy}"
+        )
+
+
+def _complete_intervals(run: Run) -> None:
+    """Compute the intervals that metrics.json lacks: over beats or records, whichever the split parts."""
+    records = record_names(run.files) if run.config["options"]["split"] != "beats" else None
+    if not run.metrics.get("intervals"):
+        run.metrics["intervals"] = bootstrap_intervals(run.true, run.probabilities, run.classes, records)
+    without_202 = run.metrics.get("without_record_202")
+    if without_202 and not without_202.get("intervals"):
+        others = records != "202"
+        without_202["intervals"] = bootstrap_intervals(
+            run.true[others], run.probabilities[others], run.classes, records[others]
+        )
