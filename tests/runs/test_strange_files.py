@@ -318,7 +318,7 @@ def test_a_network_without_softmax_is_told_with_its_file(tmp_path, small_images,
     import evaluate_keras
 
     model = network(activation=None)
-    model.layers[-1].set_weights([np.full((4, 3), 9.0), np.full(3, 9.0)])
+    model.layers[-1].set_weights([np.zeros((4, 3)), np.full(3, 9.0)])
     save_model(model, tmp_path / "net.keras", ["NOR", "PVC", "LBB"])
     arguments = [str(tmp_path / "net.keras"), "--data", str(small_images), "--output", str(tmp_path / "new")]
     refuses(lambda: evaluate_keras.main(arguments), "net.keras", "no probabilities")
