@@ -234,6 +234,17 @@ def process_pool(jobs: int, begin: Callable, *arguments):
         return None
 
 
+def has_semaphores() -> bool:
+    """Return whether threads and processes can have semaphores here, which Linux keeps in /dev/shm."""
+    import multiprocessing
+
+    try:
+        multiprocessing.Lock()
+    except (OSError, ImportError):
+        return False
+    return True
+
+
 def start_worker() -> None:
     """In a process of a pool: let the parent alone answer signals, and end with it."""
     import multiprocessing.connection

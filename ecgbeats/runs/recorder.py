@@ -81,7 +81,7 @@ class Recorder(keras.callbacks.Callback):
 
         Without a saved state both are 0. Raises InputError if the state is broken or of another network.
         """
-        saved = load_state(self.folder / STATE_FILE, model, self.epochs)
+        saved = load_state(self.folder / STATE_FILE, model, self.epochs, len(self.batches))
         if saved is None:
             return 0, 0
         about, means = saved
@@ -117,7 +117,7 @@ class Recorder(keras.callbacks.Callback):
         self._started = self._began - self._seconds_before
         self._evaluation_started = None
         if self._means_before:
-            set_means(self.model, self._means_before)
+            set_means(self.model, self._means_before, self.folder / STATE_FILE)
         if process.lines().isatty():
             from tqdm import tqdm
 
@@ -203,9 +203,9 @@ class Recorder(keras.callbacks.Callback):
 
     def _save_state(self, batches: int = 0) -> None:
         """Write the training state after the epochs in the log and so many batches of the next one."""
-        best = self.best if self.rows else None
-        seconds = round(time.time() - self._started, 2) if batches else 0.0
-        save_state(self.folder / STATE_FILE, self.model, self.rows, best, batches, seconds)
+        about = {"rows": self.rows, "best": self.best if self.rows else None, "batches": batches}
+        about["seconds"] = round(time.time() - self._started, 2) if batches else 0.0
+        save_state(self.folder / STATE_FILE, self.model, about)
         self._saved = time.time()
 
     def _write_log(self) -> None:

@@ -9,7 +9,6 @@ from typing import Annotated, NotRequired, TypedDict
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.reading import Count, open_file, parse_json
-from ecgbeats.runs.folder import STATE_FILE
 from ecgbeats.runs.row import AtLeastZero, Row
 
 import keras
@@ -18,44 +17,39 @@ from msgspec import Meta
 
 # A .npy file's header, which comes before the numbers.
 _HEADER_BYTES = 1024
+_MOST_MEANS = 64  # single numbers: two for each metric
 _LARGEST_ABOUT = 2**24  # characters
-_MOST_MEANS = 64  # a metric has two numbers
 
 
 class About(TypedDict):
-    """What a state holds beside the numbers of the network and its optimizer.
-
-    ``batches`` of the next epoch are done, in ``seconds``; 0.1.0 saved no state inside an epoch.
-    """
+    """What a state holds beside the numbers of the network and its optimizer."""
 
     variables: Count
+    means: NotRequired[Annotated[int, Meta(ge=0, le=_MOST_MEANS)]]
     rows: list[Row]
-    best: Annotated[float, Meta(ge=0)] | None
-    batches: NotRequired[Count]
+    best: float | None  # the lowest validation loss, once an epoch has ended
+    batches: NotRequired[Count]  # done of the epoch after those
     seconds: NotRequired[AtLeastZero]
 
 
-def save_state(
-    path: Path, model, rows: list[Row], best: float | None, batches: int = 0, seconds: float = 0.0
-) -> None:
-    """Write the state of a compiled model, its log and lowest validation loss, whole or not at all.
+def save_state(path: Path, model, about: dict) -> None:
+    """Write the state of a compiled model, and ``about`` (an About, without its counts), whole or not at all.
 
-    Inside an epoch, ``batches`` of which are done in ``seconds``, the running means of loss and accuracy are part of it.
+    The running means of loss and accuracy are part of it, so that it can be saved inside an epoch.
     """
     arrays = {f"v{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(_variables(model))}
-    about = {"variables": len(arrays), "rows": rows, "best": best, "batches": batches, "seconds": seconds}
-    means = model.metrics_variables if batches else []
-    arrays |= {f"m{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(means)}
+    means = {f"m{i}": keras.ops.convert_to_numpy(v) for i, v in enumerate(model.metrics_variables)}
+    about = {"variables": len(arrays), "means": len(means)} | about
     with command.whole_file(path) as unfinished:
-        np.savez(unfinished, about=np.array(json.dumps(about)), **arrays)
+        np.savez(unfinished, about=np.array(json.dumps(about, allow_nan=False)), **arrays, **means)
 
 
-def load_state(path: Path, model, epochs: int) -> tuple[About, list[np.ndarray]] | None:
-    """Put a saved state into a compiled model; return what else it holds, None where there is no such file.
+def load_state(path: Path, model, epochs: int, batches: int) -> tuple[About, list[np.ndarray]] | None:
+    """Put a saved state into a compiled model; return its ``about`` and the running means, None without such a file.
 
-    The arrays are the running means, for :func:`set_means` once Keras has set them to zero for the epoch.
+    The means are for :func:`set_means`, once Keras has set them to zero for the epoch.
 
-    Raises InputError if the state is broken, of another network, or of more than ``epochs`` epochs.
+    Raises InputError if the state is broken, of another network, or of more than ``epochs`` epochs of ``batches``.
     """
     remedy = f"start again in another --output, or remove {path.parent}"
     variables = _variables(model)
@@ -65,35 +59,25 @@ def load_state(path: Path, model, epochs: int) -> tuple[About, list[np.ndarray]]
         try:
             _check_sizes(file, variables)
             with np.load(file) as saved:
-                text = str(saved["about"])
+                about = parse_json(str(saved["about"]), About, f"{path}: its note", remedy)
                 values = [saved[f"v{i}"] for i in range(len(variables))]
-                means = [saved[f"m{i}"] for i in range(len(saved) - 1 - len(variables))]
+                means = [saved[f"m{i}"] for i in range(about.get("means", 0))]
+        except InputError:
+            raise
         except Exception as problem:  # a broken zip file shows in many ways
             raise InputError(f"{path} cannot be read ({problem}); {remedy}") from None
-    about = parse_json(text, About, f"{path}: its note", remedy)
-    fits = [
-        value.shape == tuple(variable.shape)
-        and np.can_cast(value.dtype, keras.backend.standardize_dtype(variable.dtype), "same_kind")
-        for variable, value in zip(variables, values, strict=True)
-    ]
-    if about["variables"] != len(variables) or not all(fits):
+    if about["variables"] != len(variables) or not _fit(values, variables):
         raise InputError(f"{path} is the state of another network; {remedy}")
-    if len(about["rows"]) > epochs or any(row["epoch"] != i for i, row in enumerate(about["rows"], 1)):
-        raise InputError(f"{path} holds other epochs than 1 to {epochs} at most; {remedy}")
+    rows, done = about["rows"], about.get("batches", 0)
+    if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)) or (about["best"] is None) == bool(
+        rows
+    ):
+        raise InputError(f"{path}: the epochs in its note are not whole; {remedy}")
+    if len(rows) + (done > 0) > epochs or done >= batches:
+        raise InputError(f"{path} is of a longer run than {epochs} epochs of {batches} batches; {remedy}")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return about, means
-
-
-def set_means(model, means: list[np.ndarray]) -> None:
-    """Let the running means of loss and accuracy go on from where they were saved."""
-    variables = model.metrics_variables
-    if [value.shape for value in means] != [tuple(variable.shape) for variable in variables]:
-        raise InputError(
-            f"the running means in {STATE_FILE} are of other metrics; start again in another --output"
-        )
-    for variable, value in zip(variables, means, strict=True):
-        variable.assign(value)
 
 
 def _check_sizes(file, variables: list) -> None:
@@ -102,16 +86,30 @@ def _check_sizes(file, variables: list) -> None:
     So that no few bytes become more than the memory holds.
     """
     most = {f"v{i}.npy": math.prod(v.shape) * 8 for i, v in enumerate(variables)}
-    most["about.npy"] = _LARGEST_ABOUT * 4
+    most |= {"about.npy": _LARGEST_ABOUT * 4} | {f"m{i}.npy": 8 for i in range(_MOST_MEANS)}
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
-    most |= {f"m{i}.npy": 8 for i in range(min(len(members) - len(most), _MOST_MEANS))}
-    if sorted(member.filename for member in members) != sorted(most):
-        raise ValueError("it holds other parts than this network has")
     for member in members:
-        if member.file_size > most[member.filename] + _HEADER_BYTES:
-            raise ValueError(f"its {member.filename} is larger than this network's")
+        if member.file_size > most.get(member.filename, -1) + _HEADER_BYTES:
+            raise ValueError(f"its {member.filename} is none of this network's, or larger")
     file.seek(0)
+
+
+def _fit(values: list[np.ndarray], variables: list) -> bool:
+    """Return whether the numbers can be those of the variables."""
+    return all(
+        value.shape == tuple(variable.shape)
+        and np.can_cast(value.dtype, keras.backend.standardize_dtype(variable.dtype), "same_kind")
+        for variable, value in zip(variables, values, strict=True)
+    )
+
+
+def set_means(model, means: list[np.ndarray], path: Path) -> None:
+    """Let the running means of loss and accuracy go on from where they were saved, in ``path``."""
+    if len(means) != len(model.metrics_variables) or not _fit(means, model.metrics_variables):
+        raise InputError(f"{path} holds means of other metrics; start again in another --output")
+    for variable, value in zip(model.metrics_variables, means, strict=True):
+        variable.assign(value)
 
 
 def _variables(model) -> list:

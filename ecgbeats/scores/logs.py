@@ -63,7 +63,9 @@ def read_log(
     text, rows = read_csv(path, REMEDY)
     header = [name.strip() for name in rows.pop(0)[1]] if rows else ["epoch"]
     if "epoch" not in header:
-        raise command.InputError(f"{path}: not a training log: its first line names no column 'epoch'")
+        raise command.InputError(
+            f"{path}: not a training log: its first line names no column 'epoch'; {REMEDY}"
+        )
     if rows and not text.endswith("\n") and not _is_whole(rows[-1][1], header):
         rows.pop()
     for number, row in rows:
