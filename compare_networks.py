@@ -8,6 +8,9 @@ command goes on after an interruption; with other --models it adds them to those
 comparison.csv, comparison.md and comparison.png.
 """
 
+from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
+
+# isort: split
 import argparse
 import csv
 import io
@@ -15,15 +18,16 @@ import math
 from pathlib import Path
 from typing import TypedDict
 
-from ecgbeats import command
 from ecgbeats.command import InputError
+from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.dataset import Data
 from ecgbeats.images.splits import PARTS, SPLITS, Split, split_images
 from ecgbeats.reading import Count, read_json
+from ecgbeats.runs.config import need_config, read_config
 from ecgbeats.runs.devices import release_devices
-from ecgbeats.runs.folder import is_finished
+from ecgbeats.runs.folder import check_unlocked, is_finished, locked
 from ecgbeats.scores.figure_style import COLOURS, DPI, clean, save_figure
-from ecgbeats.scores.logs import LOG_NAME, read_log
+from ecgbeats.scores.logs import read_run_log
 from ecgbeats.scores.metrics_file import read_metrics
 
 import numpy as np
@@ -68,12 +72,23 @@ def main(arguments: list[str]) -> None:
     options = read_options(arguments)
     command.check_output(options.output)
     check_same(options)
+    check_unlocked(options.output)
+    command.check_backend()
     runs = {name: train_options(options, name) for name in [*trained_before(options), *options.models]}
     finished = [name for name, run in runs.items() if is_trained(run)]
     data = train_keras.load_data(train_options(options, options.models[0]))
     parts = choose_images(data.images, options)
     check_images(runs, data, parts)
     command.make_folder(options.output)
+    with locked(options.output):
+        compare(options, runs, finished, data, parts)
+    print("\n" + (options.output / "comparison.md").read_text(encoding="utf-8"))
+
+
+def compare(
+    options, runs: dict[str, argparse.Namespace], finished: list[str], data: Data, parts: Split
+) -> None:
+    """Train those of ``runs`` that are not ``finished``, and write the comparison after each."""
     command.write_json(options.output / "comparison.json", {"options": equal_conditions(options)})
     for name in finished:
         print(f"{name}: trained before; remove {runs[name].output} to train it again", flush=True)
@@ -89,7 +104,6 @@ def main(arguments: list[str]) -> None:
     # the devices, which --devices has to set up first.
     if not rows:
         write_comparison(options, runs, finished, rows, data, parts)
-    print("\n" + (options.output / "comparison.md").read_text())
 
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
@@ -182,7 +196,7 @@ def trained_before(options: argparse.Namespace) -> list[str]:
     names = []
     for path in options.output.glob("*/config.json"):
         folder = path.parent
-        config = train_keras.read_config(folder)
+        config = read_config(folder)
         if folder.name in options.models or config["options"].get("model") != folder.name:
             continue
         if folder.name not in MODELS:
@@ -207,7 +221,7 @@ def check_images(runs: dict[str, argparse.Namespace], data: Data, parts: Split) 
     """Raise InputError if a run that was begun had other images than ``parts`` of ``data``."""
     sizes = {part: len(getattr(parts, part)) for part in PARTS}
     for run in runs.values():
-        config = train_keras.read_config(run.output)
+        config = read_config(run.output)
         if config and (config.get("data_sha256"), config.get("images")) != (data.checksum, sizes):
             raise InputError(
                 f"--data {run.data}: the run in {run.output} had other images; give the same, remove that folder "
@@ -246,24 +260,26 @@ def write_comparison(options, runs: dict, finished: list[str], rows: dict[str, d
         if name not in rows:
             rows[name] = describe(name, runs[name].output)
     ordered = [rows[name] for name in runs if name in rows]
-    configs = [train_keras.read_config(runs[row["network"]].output) for row in ordered]
+    configs = [need_config(runs[row["network"]].output) for row in ordered]
     write_table(options, ordered, configs, parts, data.note)
     save_figure(plot(ordered, data.note), options.output / "comparison.png")
 
 
 def describe(name: str, folder: Path) -> dict:
     """Return the row of one network, from its run folder."""
-    log = read_log(folder / LOG_NAME)
+    log = read_run_log(folder)
     metrics, row = read_metrics(folder), {}
     for key in ("accuracy", "sensitivity"):
+        if metrics[key] is None:
+            raise InputError(f"{folder / 'metrics.json'}: no {key}; remove {folder} to train it again")
         # There is no interval of a single record.
-        low, high = metrics["intervals"][key] or (None, None)
+        low, high = metrics.get("intervals", {}).get(key) or (None, None)
         row |= {key: metrics[key], f"{key}_low": low, f"{key}_high": high}
     with command.quiet_import():
         # The network as it was trained: its entry in MODELS may have changed since.
         from ecgbeats.runs.networks import load_model, multiply_adds
 
-        model = load_model(folder / "best.keras")[0]
+        model = load_model(folder / "best.keras", IMAGE_SIZE)[0]
     size = {"parameters": model.count_params(), "multiply_adds": multiply_adds(model)}
     del model
     release_devices()
@@ -283,7 +299,7 @@ def write_table(options, rows: list[dict], configs: list[dict], parts, note: str
     writer.writeheader()
     writer.writerows(rows)
     with command.whole_file(options.output / "comparison.csv") as path:
-        path.write_text(text.getvalue())
+        path.write_text(text.getvalue(), encoding="utf-8")
     lines = [
         "| Network | Parameters | Multiply-adds | Seconds | Images/s | Accuracy (95 % interval) "
         "| Mean sensitivity (95 % interval) |",
@@ -307,7 +323,7 @@ def write_table(options, rows: list[dict], configs: list[dict], parts, note: str
     if note:
         lines.append(note)
     with command.whole_file(options.output / "comparison.md") as path:
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _percent(row: dict, key: str) -> str:

@@ -8,7 +8,6 @@ SOURCE is a folder of WFDB records (.hea .dat .atr), or `mitdb` (downloads the M
 
 import hashlib
 import os
-import sys
 import time
 from collections import Counter
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
@@ -16,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecgbeats import command
+from ecgbeats import command, process
 from ecgbeats.command import InputError
 from ecgbeats.folders import is_unfinished, whole_folder
 from ecgbeats.images.canvas import IMAGE_SIZE
@@ -238,7 +237,7 @@ def draw_all(source: Path, plan: Plan, folder: Path, pool: Executor) -> dict[str
     print(f"Drawing {total:,d} beats of {len(plan.beats)} records from {source}", flush=True)
     results = {}
     how = plan.options["lead"], plan.options["drawing"]
-    with tqdm(total=total, unit="image", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=total, unit="image", file=process.lines(), disable=not process.lines().isatty()) as bar:
         tasks = {
             pool.submit(
                 draw_record,

@@ -7,12 +7,17 @@ The run folder --output holds, when it ends: best.keras, log.csv, loss.png, metr
 confusion_matrix.png and config.json. KERAS_BACKEND=jax trains on JAX's devices, without TensorFlow.
 """
 
+from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
+
+# isort: split
 import argparse
+import contextlib
+import math
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.dataset import Data, read_description
@@ -28,13 +33,22 @@ from ecgbeats.runs.devices import (
     release_devices,
 )
 from ecgbeats.runs.feed import feed
-from ecgbeats.runs.folder import check_run, finish_run, is_finished, leave_at_signals, remove_partial_files
+from ecgbeats.runs.folder import (
+    check_run,
+    check_unlocked,
+    finish_run,
+    is_finished,
+    leave_at_signals,
+    locked,
+    remove_partial_files,
+)
 from ecgbeats.runs.networks import load_model
 from ecgbeats.runs.prediction import predict
 from ecgbeats.runs.recipe import compile_model, make_schedule, set_momentum
 from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit
 from ecgbeats.scores.folds import check_fold_data, gather_folds, is_gathered
 from ecgbeats.scores.log_plot import plot_run
+from ecgbeats.scores.metrics_file import read_metrics
 from ecgbeats.scores.report import write_report
 from ecgbeats.scores.scoring import write_scores
 
@@ -45,41 +59,61 @@ from model_keras import MODELS, build_model
 
 def main(arguments: list[str]) -> None:
     """Check all that the user gave, then train one run, or one for each fold."""
-    started = float(os.environ.get("RUN_STARTED") or time.time())  # run.sh counts its own preparations in
     options = read_options(arguments)
+    started = read_start()
     command.check_output(options.output)
-    runs = plan_runs(options)
-    to_do = {folder: run for folder, run in runs.items() if not is_finished(folder, run)}
-    if not to_do:
-        end_without_training(options, list(runs))
+    # One after another: how many folds the images allow is not known yet.
+    if all(is_finished(folder, run) for folder, run in plan_runs(options)):
+        end_without_training(options, [folder for folder, _ in plan_runs(options)])
         return
+    check_unlocked(options.output)
+    command.check_backend()
     data = load_data(options)
-    if len(runs) > 1:
-        check_fold_data(list(runs), data.checksum)
-    if done := [folder.name for folder in runs if folder not in to_do]:
-        print(f"Trained before: {', '.join(done)}", flush=True)
     deadline = started + options.max_hours * 3600 if options.max_hours else None
-    for folder, run in to_do.items():
-        if len(runs) > 1:
-            print(f"\nFold {run.fold} of {options.folds}, in {folder}", flush=True)
-        parts = split_as(data.images, vars(run))
-        metrics = train(data, parts, run, folder, deadline)
-        if metrics["stopped_early"] and len(runs) > 1:
-            print("no time left for all folds; go on with --resume")
-            return
-    if len(runs) > 1:
-        gather_folds(options.output, list(runs))
+    if options.folds and options.fold is None:
+        train_folds(data, options, deadline)
+    else:
+        train(data, split_as(data.images, vars(options)), options, options.output, deadline)
 
 
-def plan_runs(options: argparse.Namespace) -> dict[Path, argparse.Namespace]:
-    """Return the run folders to fill and the options of each: one, or without --fold one for each fold."""
+def read_start() -> float:
+    """Return when the run began, as ``time.time()`` gives it: run.sh counts its own preparations in."""
+    text = os.environ.get("RUN_STARTED")
+    if not text:
+        return time.time()
+    with contextlib.suppress(ValueError):
+        if math.isfinite(started := float(text)):
+            return started
+    raise InputError(f"RUN_STARTED={text} is no time in seconds since 1970; unset it")
+
+
+def plan_runs(options: argparse.Namespace) -> Iterator[tuple[Path, argparse.Namespace]]:
+    """Yield the run folders to fill and the options of each: one, or without --fold one for each fold."""
     if not options.folds or options.fold is not None:
-        return {options.output: options}
+        yield options.output, options
+        return
     is_finished(options.output, options)  # refuses a folder that holds a single run
-    return {
-        options.output / f"fold-{i}": argparse.Namespace(**vars(options) | {"fold": i})
-        for i in range(options.folds)
-    }
+    for i in range(options.folds):
+        yield options.output / f"fold-{i}", argparse.Namespace(**vars(options) | {"fold": i})
+
+
+def train_folds(data: Data, options: argparse.Namespace, deadline: float | None) -> None:
+    """Train the folds that are not trained yet, one after another, and sum them up."""
+    runs = dict(plan_runs(options))
+    check_fold_data(list(runs), data.checksum)
+    command.make_folder(options.output)
+    with locked(options.output):
+        to_do = {folder: run for folder, run in runs.items() if not is_finished(folder, run)}
+        if done := [folder.name for folder in runs if folder not in to_do]:
+            print(f"Trained before: {', '.join(done)}", flush=True)
+        for folder, run in to_do.items():
+            print(f"\nFold {run.fold} of {options.folds}, in {folder}", flush=True)
+            parts = split_as(data.images, vars(run))
+            metrics = train(data, parts, run, folder, deadline)
+            if metrics["stopped_early"]:
+                print("no time left for all folds; go on with --resume")
+                return
+        gather_folds(options.output, list(runs))
 
 
 def end_without_training(options: argparse.Namespace, folders: list[Path]) -> None:
@@ -255,7 +289,7 @@ def train(
     options : argparse.Namespace
         As :func:`read_options` returns them.
     folder : pathlib.Path
-        The run folder; a run that it holds is gone on with.
+        The run folder; with --resume, a run that it holds is gone on with.
     deadline : float, optional
         ``time.time()`` before which the run ends, with the best network it has by then.
 
@@ -264,22 +298,28 @@ def train(
     dict
         metrics.json's content.
     """
-    with leave_at_signals(folder):
-        return _train(data, parts, options, folder, deadline)
-
-
-def _train(data, parts, options, folder, deadline) -> dict:
-    """Do the work of :func:`train`."""
     started = time.time()
+    check_run(folder, data, options)  # before Keras is imported
+    with leave_at_signals(folder):
+        with command.quiet_import():
+            import keras  # noqa: F401
+
+            devices, scope = choose_devices(options.devices)
+        command.make_folder(folder)
+        with locked(folder):
+            # Another process may have trained here while this one read the images.
+            if is_finished(folder, options):
+                print(f"{folder} holds this run, finished; nothing to do.")
+                return read_metrics(folder)
+            return _train(data, parts, options, folder, deadline, devices, scope, started)
+
+
+def _train(data, parts, options, folder, deadline, devices: list[str], scope, started: float) -> dict:
+    """Do the work of :func:`train` on these devices, with the folder locked."""
+    from ecgbeats.runs.recorder import Recorder
+
     config = check_run(folder, data, options)
-    with command.quiet_import():
-        from ecgbeats.runs.recorder import Recorder
-
-        import keras  # noqa: F401
-
-        devices, scope = choose_devices(options.devices)
     precision = choose_precision(options.precision, devices)
-    command.make_folder(folder)
     remove_partial_files(folder)
     command.write_json(folder / "config.json", describe_run(data, parts, options, devices, precision, config))
     describe_split(data.images, parts)
@@ -415,7 +455,7 @@ def score_run(data: Data, test: np.ndarray, options: argparse.Namespace, folder:
     """Score best.keras on the test part; write predictions and figures, print the table."""
     from DataGenerator import DataGenerator
 
-    model, classes = load_model(folder / "best.keras")
+    model, classes = load_model(folder / "best.keras", IMAGE_SIZE)
     images = data.images.subset(test)
     started = time.time()
     probabilities = predict(model, DataGenerator(images, options.batch_size, shuffle=False, devices=1))

@@ -10,36 +10,28 @@ from __future__ import annotations  # so that an old Python gets as far as check
 import argparse
 import contextlib
 import errno
+import importlib.util
 import itertools
 import json
-import logging
 import math
 import os
-import shlex
 import signal
 import sys
-import tempfile
 import threading
-import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from ecgbeats import is_command, process
+from ecgbeats.ending import InputError, fail, tell, wants_traceback
 
 VERSION = "0.1.0"
 SIMULATED_NOTICE = "SIMULATED, not medical data"
 
-# The backends of Keras that train here, and the packages that each needs.
+# The backends of Keras that train here, and what installs the packages that each needs.
 BACKENDS = {"tensorflow": "requirements.txt", "jax": "requirements-jax.txt"}
 
-# A signal first lets Python unwind (temporary files go); a process that is deep inside a training
-# step cannot, and is ended after this many seconds. DBC and Docker kill after about ten.
-SECONDS_TO_UNWIND = 4.0
-
-
-def fail(message: str) -> None:
-    """Write ``error: MESSAGE`` to standard error, on one line whatever the message holds."""
-    with contextlib.suppress(OSError, ValueError):  # nobody listens
-        print("error: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
+# With fewer open files neither TensorFlow nor a pool of processes starts.
+FEWEST_OPEN_FILES = 64
 
 
 def check_python() -> None:
@@ -52,31 +44,6 @@ def check_python() -> None:
 
 
 check_python()  # at once: the packages that the scripts import next may not even be there
-
-
-def _explain_missing_package(kind, problem, trace) -> None:
-    """Say in one line that a package is missing, for whoever forgot to activate the environment."""
-    if not isinstance(problem, ModuleNotFoundError):
-        sys.__excepthook__(kind, problem, trace)
-        return
-    fail(f"{problem}: activate the environment (source .venv/bin/activate), or make it (bash run.sh setup)")
-    os._exit(2)
-
-
-def _is_ours(path: str | None) -> bool:
-    """Return whether a file is one of the project's commands."""
-    return path is not None and Path(__file__).parents[1] in Path(path).resolve().parents
-
-
-if _is_ours(getattr(sys.modules["__main__"], "__file__", None)):
-    sys.excepthook = _explain_missing_package
-    # Ctrl-C while packages are still imported, which takes a second, ends the process without a traceback.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-class InputError(Exception):
-    """Something that the user gave is wrong; the message names it and says what to do."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -96,9 +63,8 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str):
-        """Print the message as one line and leave with status 2."""
-        fail(f"{message} (see {self.prog} --help)")
-        raise SystemExit(2)
+        """Raise InputError."""
+        raise InputError(f"{message} (see {self.prog} --help)")
 
 
 def _named_path(text: str) -> Path:
@@ -108,153 +74,74 @@ def _named_path(text: str) -> Path:
     return Path(text)
 
 
-def run(main: Callable[[list[str]], int | None], seconds_to_unwind: float = SECONDS_TO_UNWIND) -> None:
+def run(
+    main: Callable[[list[str]], int | None], seconds_to_unwind: float = process.SECONDS_TO_UNWIND
+) -> None:
     """Run ``main(sys.argv[1:])`` and leave with its status.
 
-    InputError gives 2, a full disk or refused file 1, each with one ``error:`` line; Ctrl-C gives 130,
-    SIGTERM 143, a reader that closed the pipe (``| head``) 141. What nobody foresaw gives 1 and a line that names a
-    file with the traceback; ECGBEATS_TRACEBACK=1 prints it instead, and what libraries write.
+    InputError gives 2, a full disk or a place that may not be written to 1, each with one ``error:`` line; Ctrl-C
+    gives 130, SIGTERM 143, a reader that closed the pipe (``| head``) 141. What nobody foresaw gives 1 and a line that
+    names a file with the traceback; ECGBEATS_TRACEBACK=1 prints it instead, and what libraries write.
     """
-    _open_missing_streams()
+    process.open_missing_streams()
     os.environ["MPLBACKEND"] = "agg"  # a notebook's is not there for a command
-    if not _wants_traceback():
-        _silence_libraries()
-    _end_on_signals(seconds_to_unwind)
+    if not wants_traceback():
+        process.silence_libraries()
+    received = process.end_on_signals(seconds_to_unwind)
     try:
-        try:
-            status = main(sys.argv[1:]) or 0
-        except SystemExit as leave:  # of argparse, or of a signal
-            status = leave.code
+        _check_open_files()
+        status = main(sys.argv[1:]) or 0
         sys.stdout.flush()
-    except InputError as problem:
-        fail(problem)
-        status = 2
-    except KeyboardInterrupt:
-        status = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 141
-    except MemoryError:
-        fail("no memory left: free some, or do with fewer images (--limit), records or processes (--jobs)")
-        status = 1
-    except Exception as problem:
-        status = 1
-        where = f" ({problem.filename})" if getattr(problem, "filename", None) else ""
-        if isinstance(problem, OSError) and problem.errno in _DISK_FAULTS:
-            fail(f"{_DISK_FAULTS[problem.errno]}{where}; what was finished before is untouched")
-        elif isinstance(problem, OSError) and problem.errno in _INPUT_FAULTS:
-            fail(f"{_INPUT_FAULTS[problem.errno]}{where}")
-            status = 2
-        else:
-            _tell_unforeseen(problem)
+    except BaseException as problem:
+        # A library may have made another exception of the signal's.
+        status = 128 + received[0] if received else tell(problem)
+    process.let_go_of_streams()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # a handler would be cut off with a traceback while Python ends
     raise SystemExit(status)
 
 
-def _wants_traceback() -> bool:
-    return os.environ.get("ECGBEATS_TRACEBACK") == "1"
-
-
-def _tell_unforeseen(problem: Exception) -> None:
-    """Say in one line what nobody foresaw, with its traceback in a file that the user can send."""
-    details = "".join(traceback.format_exception(problem))
-    if _wants_traceback():
-        print(details, file=sys.stderr)
-        return
-    words = f"this should not happen ({type(problem).__name__}: {problem}); the details are"
+def _check_open_files() -> None:
+    """Take as many open files as are allowed. Raises InputError where that is too few to do anything."""
     try:
-        number, path = tempfile.mkstemp(prefix="ecgbeats-", suffix=".txt")  # mode 600
-        with open(number, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{shlex.join(sys.argv)}\n{details}")
-        fail(f"{words} in {path}")
-    except OSError:
-        fail(f"{words}: {details}")
+        import resource
+    except ImportError:  # no Unix
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < FEWEST_OPEN_FILES:
+        soft = FEWEST_OPEN_FILES if hard < 0 else min(hard, FEWEST_OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if 0 <= soft < FEWEST_OPEN_FILES:
+        raise InputError(
+            f"only {soft} files may be open here; allow {FEWEST_OPEN_FILES} at least (ulimit -n)"
+        )
 
 
-def _open_missing_streams() -> None:
-    """Let a command run whose standard streams are closed, or cannot show every character."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:  # else the next file that is opened would be taken for the stream
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
-    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # not a notebook's
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _silence_libraries() -> None:
-    """Keep off standard error all but this project's lines: native code writes to the number, ours to sys.stderr."""
-    sys.stderr.flush()
-    own = os.dup(2)
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 2)
-    os.close(silence)
-    os.set_inheritable(own, False)
-    sys.stderr = open(own, "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
-    warnings.simplefilter("ignore")
-    logging.disable(logging.CRITICAL)
-
-
-_DISK_FAULTS = {
-    errno.ENOSPC: "no space left on the disk: free some, or choose another --output",
-    errno.EDQUOT: "the disk quota is used up: free some space, or choose another --output",
-    errno.EFBIG: "a file grew beyond the size limit set here (ulimit -f)",
-    errno.EROFS: "the disk is read-only: choose another --output",
-    errno.EACCES: "permission denied: choose a place that you may write to",
-    errno.EPERM: "not permitted: choose a place that you may write to",
-    errno.EIO: "the disk reports a read or write fault",
-}
-_INPUT_FAULTS = {
-    errno.ENAMETOOLONG: "a file would get too long a name, or lie too deep: choose a shorter path",
-    errno.ELOOP: "a link leads back to itself: mend it, or choose another path",
-    errno.EMFILE: "more files are to be open at once than is allowed here: raise the limit (ulimit -n 1024)",
-    errno.ENFILE: "more files are open on this machine than it allows: close some programs",
-}
-
-
-def _end_on_signals(seconds_to_unwind: float) -> None:
-    """Make SIGINT and SIGTERM end the process soon, even while native code holds the main thread.
-
-    Python runs a signal's handler only between two bytecodes, and one training step of the paper's
-    network can take 16 s. The C-level handler writes the signal's number to a pipe at once, so a thread
-    waits on that pipe and ends the process if the main thread has not.
-    """
-    receive, send = os.pipe()
-    os.set_blocking(send, False)
-
-    def unwind(number, _frame):
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + number)
-
-    def watch():
-        number = os.read(receive, 1)[0]
-        threading.Event().wait(seconds_to_unwind)
-        os._exit(128 + number)
-
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a background job keeps ignoring it
-        signal.signal(signal.SIGINT, unwind)
-    signal.signal(signal.SIGTERM, unwind)
-    signal.set_wakeup_fd(send, warn_on_full_buffer=False)
-    threading.Thread(target=watch, daemon=True).start()
+def check_backend() -> str:
+    """Return the backend that Keras will use, without importing it. Raises InputError if it is not there."""
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend not in BACKENDS:
+        raise InputError(f"KERAS_BACKEND={backend} is not supported; use {' or '.join(BACKENDS)}")
+    for package in (backend, "keras"):
+        if importlib.util.find_spec(package) is None:
+            raise InputError(
+                f"the package {package} is not installed, which KERAS_BACKEND={backend} needs; install it (pip "
+                f"install -r {BACKENDS[backend]}), or use another backend (KERAS_BACKEND={' or '.join(BACKENDS)})"
+            )
+    return backend
 
 
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
     """Import Keras within this: as the project needs it, whatever the user's keras.json says; its faults in one line."""
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if backend not in BACKENDS:
-        raise InputError(f"KERAS_BACKEND={backend} is not supported; use {' or '.join(BACKENDS)}")
+    backend = os.environ["KERAS_BACKEND"] = check_backend()
     os.environ["KERAS_HOME"] = os.path.join(os.devnull, "keras")  # a place that cannot hold a keras.json
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         yield
     except ImportError as problem:
         raise InputError(
-            f"{problem}; with KERAS_BACKEND={backend}, install the packages (pip install -r {BACKENDS[backend]}), or "
-            "use: bash run.sh"
+            f"{problem}; install the packages for KERAS_BACKEND={backend} again (pip install -r {BACKENDS[backend]})"
         ) from problem
 
 
@@ -363,8 +250,8 @@ def start_worker() -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def whole_number(minimum: int, name: str = "number") -> Callable[[str], int]:
-    """Return an argparse type for whole numbers of at least ``minimum``."""
+def whole_number(minimum: int, name: str = "number", maximum: int = 2**31 - 1) -> Callable[[str], int]:
+    """Return an argparse type for whole numbers from ``minimum`` to ``maximum``."""
 
     def parse(text: str) -> int:
         try:
@@ -373,6 +260,8 @@ def whole_number(minimum: int, name: str = "number") -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole {name}") from None
         if number < minimum:
             raise argparse.ArgumentTypeError(f"{text} is too small: at least {minimum} is needed")
+        if number > maximum:
+            raise argparse.ArgumentTypeError(f"{text} is too large: at most {maximum} is possible")
         return number
 
     return parse
@@ -398,3 +287,18 @@ def share(text: str) -> float:
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not within 0 to 1")
     return number
+
+
+def _end_start(_kind, problem, _trace) -> None:
+    """End a command that could not even start, in one line; for sys.excepthook."""
+    if isinstance(problem, ModuleNotFoundError):
+        fail(
+            f"{problem}: activate the environment (source .venv/bin/activate), or make it (bash run.sh setup)"
+        )
+        os._exit(2)
+    os._exit(tell(problem))
+
+
+if is_command():
+    process.open_missing_streams()  # before a package takes a closed one's number
+    sys.excepthook = _end_start

@@ -19,6 +19,7 @@ from ecgbeats.command import InputError
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+AtLeastOne = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 LARGEST_JSON = 16 * 2**20  # bytes
@@ -45,7 +46,7 @@ def open_file(path: str | os.PathLike, remedy: str) -> Iterator[BinaryIO | None]
         raise InputError(f"{path!r} cannot be read ({problem}); {remedy}") from None
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
-        raise InputError(f"{path} is no regular file; {remedy}")
+        raise InputError(f"{path} cannot be read (no regular file); {remedy}")
     with open(number, "rb") as file:
         yield file
 
@@ -93,11 +94,11 @@ def parse_json(content: bytes | str, kind, where: str, remedy: str):
     for bracket in _BRACKETS.findall(content):
         depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(bracket, 0)
         if depth > DEEPEST_JSON:
-            raise InputError(f"{where} is nested more than {DEEPEST_JSON} levels deep; {remedy}")
+            raise InputError(f"{where} cannot be read (nested more than {DEEPEST_JSON} levels deep); {remedy}")
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
-        raise InputError(f"{where} is not as it was written ({problem}); {remedy}") from None
+        raise InputError(f"{where} cannot be read ({problem}); {remedy}") from None
 
 
 def read_json(path: str | os.PathLike, kind, remedy: str):

@@ -451,13 +451,14 @@ def test_the_whole_round_on_jax_without_tensorflow(tmp_path):
                     raise ModuleNotFoundError(name)
         sys.meta_path.insert(0, NoTensorFlow)
         import keras, numpy, model_keras
+        from ecgbeats.runs import networks
         assert keras.backend.backend() == "jax"
         model = model_keras.build_model("fast", input_shape=(32, 32, 1))
         model.compile("sgd", "sparse_categorical_crossentropy")
         images = numpy.zeros((4, 32, 32, 1), numpy.uint8)
         model.train_on_batch(images, numpy.arange(4))
-        model_keras.save_model(model, sys.argv[1], list("abcdefgh"))
-        loaded, classes = model_keras.load_model(sys.argv[1])
+        networks.save_model(model, sys.argv[1], list("abcdefgh"))
+        loaded, classes = networks.load_model(sys.argv[1])
         assert classes == list("abcdefgh")
         numpy.testing.assert_allclose(
             loaded.predict_on_batch(images), model.predict_on_batch(images), atol=1e-6

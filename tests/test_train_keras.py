@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ecgbeats.runs.networks import load_model
-from ecgbeats.runs.recorder import SPARE_SECONDS, Recorder, TimeIsUp
+from ecgbeats.runs.recorder import Recorder
+from ecgbeats.runs.time_limit import SPARE_SECONDS, TimeIsUp, TimeLimit
 from ecgbeats.scores.folds import fold_means
 
 import cv2
@@ -403,7 +404,14 @@ def test_best_keras_is_the_epoch_that_keep_asks_for(tmp_path, keep, kept):
             pass
 
     recorder = Recorder(
-        tmp_path, ["a", "b"], Batches(), lambda _step: 0.1, 2, {"validation": 10, "test": 10}, keep=keep
+        tmp_path,
+        ["a", "b"],
+        Batches(),
+        lambda _step: 0.1,
+        2,
+        TimeLimit(None, 10, 10, 128),
+        draw=lambda: None,
+        keep=keep,
     )
     recorder.set_model(model)
     bias = model.weights[-1]
@@ -527,23 +535,15 @@ def test_images_that_do_not_fit_into_memory_train_alike(first, trained):
     assert losses(folder) == losses(first[0])
 
 
-def test_compiling_does_not_count_as_the_rate_of_training(tmp_path, monkeypatch):
-    """With 10 s for the first batch and 0.1 s for others, an hour is enough for more than one batch."""
-
+def test_compiling_does_not_count_as_the_rate_of_training(monkeypatch):
+    """With 10 s for the first batch and 0.1 s for others, 100 s are enough for more than one batch."""
     clock = [1000.0]
-    monkeypatch.setattr("ecgbeats.runs.recorder.time.time", lambda: clock[0])
-
-    class Batches:
-        batch_size = 128
-
-    recorder = Recorder(
-        tmp_path, ["a", "b"], Batches, None, 1, {"validation": 10_000, "test": 10_000}, deadline=1100.0
-    )
-    recorder._started = clock[0]
+    monkeypatch.setattr("ecgbeats.runs.time_limit.time.time", lambda: clock[0])
+    limit = TimeLimit(1100.0, validated=10_000, tested=10_000, batch_size=128)
     with pytest.raises(TimeIsUp):
         for batch in range(10_000):
             clock[0] += 0.1 if batch else 10.0
-            recorder.on_train_batch_end(batch)
+            limit.after_batch(batch, 1000.0, 0.5)
     # Scoring takes half of 0.1 s for each of 79 batches, and a quarter more in reserve.
     scoring = 1.25 * 0.05 * 10_000 / 128
     assert clock[0] == pytest.approx(1100 - SPARE_SECONDS - scoring, abs=0.5)
@@ -810,7 +810,8 @@ def test_jax_goes_on_after_a_kill(tmp_path, small_images, without_tensorflow):
     arguments = ["--data", small_images, *COMMON, "--epochs", 3, "--resume", "--output"]
     command = [sys.executable, PROJECT / "train_keras.py", *arguments]
     kill = (
-        "import sys, forked, command, train_keras\n"
+        "import forked, train_keras\n"
+        "from ecgbeats import command\n"
         "forked.die_at_file('log.csv', 'written', 3)\n"  # the header and two epochs
         "command.run(train_keras.main)\n"
     )

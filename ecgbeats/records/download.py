@@ -11,7 +11,6 @@ import os
 import queue
 import re
 import ssl
-import sys
 import threading
 import time
 import urllib.request
@@ -19,7 +18,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ecgbeats import command
+from ecgbeats import command, process
 from ecgbeats.folders import alone
 from ecgbeats.reading import need, read_file
 from ecgbeats.records.paced_http import PacedHttp, PacedHttps
@@ -167,7 +166,12 @@ class _Download:
             for thread in threads:
                 thread.start()
             with tqdm(
-                total=total, desc="mitdb", unit="file", leave=False, disable=not sys.stderr.isatty()
+                total=total,
+                desc="mitdb",
+                unit="file",
+                leave=False,
+                file=process.lines(),
+                disable=not process.lines().isatty(),
             ) as bar:
                 for done in range(1, total + 1):
                     result = results.get()

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Annotated, Literal, NotRequired, Required, TypedDict
 
 from ecgbeats import command
+from ecgbeats.command import InputError
 from ecgbeats.images.dataset import Data, drawing_of
 from ecgbeats.images.names import record_names
 from ecgbeats.images.splits import PARTS, SPLITS, Split
-from ecgbeats.reading import Count, Share, read_json
+from ecgbeats.reading import AtLeastOne, Count, Share, read_json
 
 from msgspec import Meta
 
-AtLeastOne = Annotated[int, Meta(ge=1, lt=2**63)]
 Positive = Annotated[float, Meta(gt=0)]
 
 
@@ -44,6 +44,14 @@ class Options(TypedDict, total=False):
     resume: bool
 
 
+class Sizes(TypedDict):
+    """How many images each part has: the names are PARTS."""
+
+    training: Count
+    validation: Count
+    test: Count
+
+
 class Config(TypedDict):
     """config.json."""
 
@@ -60,8 +68,8 @@ class Config(TypedDict):
     data_sha256: str
     simulated: bool
     drawing: NotRequired[str | None]
-    classes: list[str]
-    images: dict[Literal[PARTS], Count]
+    classes: Annotated[list[str], Meta(min_length=1)]
+    images: Sizes
     train_records: NotRequired[list[str] | None]
     validation_records: NotRequired[list[str] | None]
     test_records: NotRequired[list[str] | None]
@@ -70,6 +78,14 @@ class Config(TypedDict):
 def read_config(folder: Path, remedy: str = "choose another --output") -> Config | None:
     """Return config.json of a run folder, or None where there is none."""
     return read_json(folder / "config.json", Config, remedy)
+
+
+def need_config(folder: Path) -> Config:
+    """Return config.json of a run folder. Raises InputError where there is none."""
+    config = read_config(folder)
+    if config is None:
+        raise InputError(f"{folder / 'config.json'}: no such file; copy the run's whole folder again")
+    return config
 
 
 def used_options(options: argparse.Namespace) -> dict:

@@ -10,30 +10,19 @@ Imports Keras, so train_keras.py imports this after the options and data are che
 import csv
 import io
 import math
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ecgbeats import command
+from ecgbeats import command, process
 from ecgbeats.command import InputError
 from ecgbeats.runs.folder import STATE_FILE
 from ecgbeats.runs.networks import save_model
+from ecgbeats.runs.row import Row
 from ecgbeats.runs.state import load_state, save_state
 from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit, duration
 
 import keras
-
-LOG_COLUMNS = [
-    "epoch",
-    "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
-    "learning_rate",
-    "seconds",
-    "images_per_second",
-]
 
 
 class Recorder(keras.callbacks.Callback):
@@ -59,7 +48,7 @@ class Recorder(keras.callbacks.Callback):
     Attributes
     ----------
     rows : list of dict
-        The log: one dict of LOG_COLUMNS for each epoch that has ended.
+        The log: one Row for each epoch that has ended.
     best : float
         The lowest validation loss so far.
     """
@@ -87,7 +76,7 @@ class Recorder(keras.callbacks.Callback):
 
         Without a saved state that is 0. Raises InputError if the state is broken or of another network.
         """
-        about = load_state(self.folder / STATE_FILE, model)
+        about = load_state(self.folder / STATE_FILE, model, self.epochs)
         if about is None:
             return 0
         self.rows, self.best = about["rows"], about["best"]
@@ -115,11 +104,15 @@ class Recorder(keras.callbacks.Callback):
         self.batches.set_epoch(epoch)
         self._started = time.time()
         self._evaluation_started = None
-        if sys.stderr.isatty():
+        if process.lines().isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=len(self.batches), desc=f"epoch {epoch + 1}/{self.epochs}", unit="batch", leave=False
+                total=len(self.batches),
+                desc=f"epoch {epoch + 1}/{self.epochs}",
+                unit="batch",
+                leave=False,
+                file=process.lines(),
             )
 
     def on_train_batch_end(self, batch, logs=None):
@@ -157,7 +150,7 @@ class Recorder(keras.callbacks.Callback):
 
     # -- what they do --------------------------------------------------------------------------------------
 
-    def _row(self, epoch: int, logs: dict, ended: float) -> dict:
+    def _row(self, epoch: int, logs: dict, ended: float) -> Row:
         """Return the log's row of an epoch (from 0) that has just ended."""
         return {
             "epoch": epoch + 1,
@@ -183,14 +176,14 @@ class Recorder(keras.callbacks.Callback):
             self.best = row["val_loss"]
         if improved or self.keep == "last":
             self.save_network()
-        save_state(self.folder / STATE_FILE, self.model, {"rows": self.rows, "best": self.best})
+        save_state(self.folder / STATE_FILE, self.model, self.rows, self.best)
         self._write_log()
         self.draw()
         return improved
 
     def _write_log(self) -> None:
         text = io.StringIO()
-        writer = csv.DictWriter(text, LOG_COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, Row.__annotations__, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         with command.whole_file(self.folder / "log.csv") as path:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 from ecgbeats import command
+from ecgbeats.scores.glyphs import with_glyphs
 from ecgbeats.scores.words import short_names
 
 DPI = 150
@@ -42,4 +43,6 @@ def clean(axes, label_size: int = 8) -> None:
 
 def printable(names: Sequence[str]) -> list[str]:
     """Return classes' names as Matplotlib can print them: short, `$` not as formula, whatever their bytes."""
-    return [name.encode("utf-8", "replace").decode().replace("$", r"\$") for name in short_names(names)]
+    texts = [name.encode("utf-8", "replace").decode() for name in short_names(names)]
+    texts = [with_glyphs(text, f"class {number}") for number, text in enumerate(texts, 1)]
+    return [text.replace("$", r"\$") for text in texts]

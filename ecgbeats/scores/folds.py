@@ -10,7 +10,7 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.names import record_names
 from ecgbeats.reading import Count, Share, read_json
-from ecgbeats.runs.config import read_config
+from ecgbeats.runs.config import need_config, read_config
 from ecgbeats.scores.figure_style import save_figure
 from ecgbeats.scores.figures import plot_confusion_matrix
 from ecgbeats.scores.intervals import bootstrap_intervals
@@ -85,12 +85,24 @@ def check_fold_data(folders: list[Path], checksum: str | None = None) -> None:
 
 def is_gathered(output: Path, folders: list[Path]) -> bool:
     """Return whether folds.json is there and sums up these very folds: one may have been trained again."""
-    remedy = "remove it: --resume writes it again"
-    summary = read_json(output / "folds.json", Folds, remedy)
-    if summary is None:
+    means = fold_means(read_fold_metrics(folders))
+    try:
+        summary = read_json(output / "folds.json", Folds, "remove it: --resume writes it again")
+    except InputError:  # broken, or of an earlier version: all that is in it follows from the folds
         return False
-    means = fold_means([read_metrics(folder) for folder in folders])
-    return all(summary.get(name) == value for name, value in means.items())
+    return summary is not None and all(summary.get(name) == value for name, value in means.items())
+
+
+def read_fold_metrics(folders: list[Path]) -> list[dict]:
+    """Return metrics.json of each fold. Raises InputError where they are not of the same classes."""
+    every = [read_metrics(folder) for folder in folders]
+    for folder, metrics in zip(folders, every, strict=True):
+        if metrics["classes"] != every[0]["classes"]:
+            raise InputError(
+                f"{folder / 'metrics.json'} is of other classes than that of {folders[0]}; copy the run's whole folder "
+                "again, or remove it to train the fold again"
+            )
+    return every
 
 
 def fold_means(every: list[dict]) -> dict:
@@ -146,8 +158,7 @@ def pool_folds(folders: list[Path]) -> dict:
     """
     parts, tested = [], {}
     for folder in folders:
-        config = read_config(folder)
-        path = folder / "predictions.csv"
+        config, path = need_config(folder), folder / "predictions.csv"
         files, true, probabilities, classes = read_predictions(path)
         if len(files) != config["images"]["test"] or classes != config["classes"]:
             raise InputError(
@@ -175,9 +186,9 @@ def pool_folds(folders: list[Path]) -> dict:
 
 def gather_folds(output: Path, folders: list[Path]) -> None:
     """Write folds.json, each metric over the folds and of all test beats together, draw the latter, print both."""
-    pooled = pool_folds(folders)
+    summary = fold_means(read_fold_metrics(folders))
+    pooled = summary["pooled"] = pool_folds(folders)
     note = command.SIMULATED_NOTICE if pooled["simulated"] else None
-    summary = fold_means([read_metrics(folder) for folder in folders]) | {"pooled": pooled}
     save_figure(plot_confusion_matrix(pooled, note), output / "confusion_matrix.png")
     command.write_json(output / "folds.json", summary)
     print("\n" + fold_table(summary))

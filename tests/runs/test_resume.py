@@ -47,7 +47,7 @@ def resumed(tmp_path, small_images):
 
 
 def partial_files(folder: Path) -> list[str]:
-    return [path.name for path in folder.glob(".*")]
+    return [path.name for path in folder.glob(".*.partial-*")]
 
 
 def assert_whole(folder: Path) -> list[str]:
