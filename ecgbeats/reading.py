@@ -94,7 +94,9 @@ def parse_json(content: bytes | str, kind, where: str, remedy: str):
     for bracket in _BRACKETS.findall(content):
         depth += {b"[": 1, b"{": 1, b"]": -1, b"}": -1}.get(bracket, 0)
         if depth > DEEPEST_JSON:
-            raise InputError(f"{where} cannot be read (nested more than {DEEPEST_JSON} levels deep); {remedy}")
+            raise InputError(
+                f"{where} cannot be read (nested more than {DEEPEST_JSON} levels deep); {remedy}"
+            )
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as problem:
