@@ -54,7 +54,8 @@ def main(arguments: list[str]) -> None:
         parser.error(f"MirroredStrategy is TensorFlow's: unset KERAS_BACKEND={os.environ['KERAS_BACKEND']}")
     if not options.gpus and options.data is None:
         parser.error("--data is needed: images, one sub-folder for each class (or give --gpus)")
-    if odd := [devices for devices in options.devices if options.batch_size % devices]:
+    odd = [devices for devices in options.devices if options.batch_size % devices]
+    if odd and not options.gpus:
         parser.error(f"--batch-size {options.batch_size} is not divided among {odd[0]} devices evenly")
     (print_scaling if options.gpus else print_losses)(options)
 

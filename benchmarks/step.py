@@ -31,9 +31,7 @@ CLASSES = 8
 PASSES = {"training": 3, "inference": 1}  # the backward pass has two products for each of the forward one
 TORCH_MODELS = ("fast", "paper")  # that torch_peer.py knows the layers of
 RATIOS = {"Keras / PyTorch": ("keras", "torch"), "bfloat16 / float32": ("bfloat16", "keras")}
-RATES = "Peak, GFLOP/s|Training, images/s|GFLOP/s|Of the peak|Inference, images/s|GFLOP/s|Of the peak".split(
-    "|"
-)
+RATES = "Training, images/s|GFLOP/s|Of the peak|Inference, images/s|GFLOP/s|Of the peak".split("|")
 
 
 def main(arguments: list[str]) -> None:
@@ -60,7 +58,8 @@ def main(arguments: list[str]) -> None:
         if options.bfloat16:
             turns[name, "bfloat16"] = functools.partial(task, "bfloat16")
     found = harness.take_turns(turns, options.rounds)
-    print(harness.table(["Network", "Framework", "Batch", *RATES], network_rows(found), left=2))
+    header = ["Network", "Framework", "Batch", "Peak, GFLOP/s", *RATES]
+    print(harness.table(header, network_rows(found), left=2))
     if not has_torch:
         print("\nPyTorch is not installed, so it has no rows: pip install -r benchmarks/requirements.txt")
 

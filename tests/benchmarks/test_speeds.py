@@ -420,7 +420,7 @@ def test_weak_and_strong_scaling(monkeypatch, capsys):
         return ["a card", "a card"] if function is devices.list_gpus else {1: 10.0, 2: 9.0}[gpus]
 
     monkeypatch.setattr(harness, "in_process", in_process)
-    devices.main(["--gpus", "--batch-size", "99", "--devices", "3"])
+    devices.main(["--gpus", "--batch-size", "99"])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("| GPUs: paper, a card | Batch |")
     assert lines[3] == "| 2 | for each GPU | 198 | 9.00 | 1,782 | 1.80 |"
