@@ -125,6 +125,6 @@ def read_csv(
     text = read_text(path, remedy, errors=errors)
     lines = csv.reader(io.StringIO(text, newline=""))
     try:
-        return text, [(lines.line_num, row) for row in lines if any(cell.strip() for cell in row)]
+        return text, [(lines.line_num, row) for row in lines if any(map(str.strip, row))]
     except csv.Error as problem:
         raise InputError(f"{path}, line {lines.line_num}: {problem}; {remedy}") from None
