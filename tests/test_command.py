@@ -12,7 +12,7 @@ import forked
 import pytest
 from conftest import PROJECT, run_python, start_python
 
-SCRIPTS = ["make_dataset.py", "train_keras.py", "evaluate_keras.py", "plot_logs.py", "model_keras.py"]
+SCRIPTS = sorted(path.name for path in PROJECT.glob("*.py") if "__main__" in path.read_text())
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -110,9 +110,7 @@ def test_faults_of_the_disk_are_one_line(fault, words):
     assert process.returncode == 1
 
 
-@pytest.mark.parametrize(
-    "script", sorted(path.name for path in PROJECT.glob("*.py") if "__main__" in path.read_text())
-)
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_another_python_is_told_so_before_any_package_is_imported(script):
     old = (
         "import runpy, sys; sys.version_info = (3, 10, 0, 'final', 0); "
