@@ -4,7 +4,6 @@ import json
 import os
 import unicodedata
 import zipfile
-from collections.abc import Iterable
 from pathlib import Path
 
 from ecgbeats.command import InputError
@@ -13,6 +12,7 @@ import numpy as np
 
 # Of names: control characters, what is no UTF-8, and the separators that end a line.
 _UNFIT = {"Cc", "Cs", "Zl", "Zp"}
+MOST_CLASSES = 1000  # a figure of more would be larger than Matplotlib can write
 
 
 def image_name(record: str, sample: int) -> str:
@@ -39,7 +39,7 @@ def record_names(names: list[str]) -> np.ndarray | None:
     return None if None in parsed else np.array([record for record, _ in parsed])
 
 
-def check_class_names(names: Iterable[str], folder: str | os.PathLike) -> None:
+def check_class_names(names: list[str], folder: str | os.PathLike) -> None:
     """Raise InputError where a class's name would not survive in the files that results are written to.
 
     ``folder`` holds the classes' folders.
@@ -49,7 +49,12 @@ def check_class_names(names: Iterable[str], folder: str | os.PathLike) -> None:
             raise InputError(
                 f"{folder} has the class folder {name!r}, which holds a control character or is no UTF-8; rename it"
             )
-    size = len(json.dumps({"classes": list(names)}))
+    if len(names) > MOST_CLASSES:
+        raise InputError(
+            f"{folder} has {len(names):,d} classes, more than the {MOST_CLASSES:,d} that results are drawn for; give "
+            "the folder above the images of each class"
+        )
+    size = len(json.dumps({"classes": names}))
     if size > zipfile.ZIP_MAX_COMMENT:
         raise InputError(
             f"{folder} has classes whose names take {size:,d} bytes together, and a network's file has room for "
