@@ -1,8 +1,17 @@
-"""What the tests share: the real records, small data sets, and a way to run a command as a user would."""
+"""What the tests share: real records, small data sets, trained runs, and ways to run a command as a user would.
 
+pytest's workers (-n 2) share a folder: what one of them has made there by ``once``, the others find.
+"""
+
+import fcntl
 import os
+import pickle
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +19,43 @@ import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
 RECORDS = PROJECT.parent / "shared" / "mitdb"
+
+
+def pytest_configure(config) -> None:
+    """Make what all workers share: a folder, and the server from which tests/forked.py has processes forked."""
+    if hasattr(config, "workerinput"):
+        return
+    os.environ["ECGBEATS_TESTS"] = tempfile.mkdtemp(prefix="ecgbeats-tests-")
+    config.fork_server = subprocess.Popen(
+        [sys.executable, str(PROJECT / "tests" / "fork_server.py"), os.environ["ECGBEATS_TESTS"]],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2"},  # as command.quiet_import has it
+    )
+    config.fork_server.stdout.readline()
+
+
+def pytest_unconfigure(config) -> None:
+    if hasattr(config, "fork_server"):
+        config.fork_server.terminate()
+        config.fork_server.wait()
+        shutil.rmtree(os.environ["ECGBEATS_TESTS"])
+
+
+def once(name: str, make: Callable[[Path], object]):
+    """Return ``(folder, make(folder))``, made by the first of all workers that asks for it by this name.
+
+    Nobody may change the folder: whoever wants to, copies it. What ``make`` returns can be pickled.
+    """
+    place = Path(os.environ["ECGBEATS_TESTS"]) / "once" / name
+    place.mkdir(parents=True, exist_ok=True)
+    folder, answer = place / "made", place / "answer"
+    with open(place / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not answer.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # by one that failed
+            folder.mkdir()
+            answer.write_bytes(pickle.dumps(make(folder)))
+    return folder, pickle.loads(answer.read_bytes())
 
 
 @pytest.fixture(scope="session")
@@ -20,11 +66,10 @@ def mitdb() -> Path:
     return RECORDS
 
 
-def run_command(script: str, *arguments, cwd=None, timeout=300, env=None) -> subprocess.CompletedProcess:
-    """Run one of the project's scripts, or a module of ecgbeats, in a process of its own, without a terminal."""
-    what = [str(PROJECT / script)] if script.endswith(".py") else ["-m", script]
+def run_python(*arguments, cwd=None, env=None, timeout=300) -> subprocess.CompletedProcess:
+    """Run Python in a process of its own, without a terminal; ``env`` is beside the test's environment."""
     return subprocess.run(
-        [sys.executable, *what, *map(str, arguments)],
+        [sys.executable, *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=cwd,
@@ -32,6 +77,22 @@ def run_command(script: str, *arguments, cwd=None, timeout=300, env=None) -> sub
         env={**os.environ, "PYTHONPATH": str(PROJECT), **(env or {})},
         check=False,
     )
+
+
+def start_python(*arguments, **options) -> subprocess.Popen:
+    """Start Python in a process of its own, with its output as text; Ctrl-C ends it also where pytest ignores it."""
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options,
+        # A job in the background of a shell ignores SIGINT, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def run_command(script: str, *arguments, **options) -> subprocess.CompletedProcess:
+    """Run one of the project's scripts, or a module of ecgbeats, as a user would; see run_python."""
+    what = [PROJECT / script] if script.endswith(".py") else ["-m", script]
+    return run_python(*what, *arguments, **options)
 
 
 def assert_refused(result: subprocess.CompletedProcess, *words: str) -> None:
@@ -70,6 +131,16 @@ def make_images(folder: Path, counts: dict[str, int], records: int = 10, seed: i
     return folder
 
 
+@pytest.fixture
+def mixed_policy(request):
+    """Keras' dtype policy while a test lasts; its name is the parameter."""
+    import keras
+
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy("float32")
+
+
 @pytest.fixture(scope="session")
 def image_maker():
     """See make_images."""
@@ -77,6 +148,19 @@ def image_maker():
 
 
 @pytest.fixture(scope="session")
-def small_images(tmp_path_factory) -> Path:
+def small_images() -> Path:
     """A folder of 3 classes that a network tells apart at once, 60 images in 10 records."""
-    return make_images(tmp_path_factory.mktemp("images") / "data", {"NOR": 30, "PVC": 20, "LBB": 10})
+    import trainings
+
+    return trainings.data("small")
+
+
+@pytest.fixture(scope="session")
+def no_keras() -> dict[str, str]:
+    """An environment in which whoever imports TensorFlow, Keras or JAX ends at once with status 77."""
+
+    def make(folder):
+        for name in ("tensorflow", "keras", "jax"):
+            (folder / f"{name}.py").write_text("import os\nos._exit(77)\n")
+
+    return {"PYTHONPATH": str(once("no-keras", make)[0])}

@@ -1,90 +1,116 @@
-"""train_keras.py in processes that share one import of TensorFlow, and that die when a test wants it.
+"""Commands in processes that share one import of the libraries, and that die when a test wants it.
 
-Each is forked from a server that has imported the libraries and started nothing. So it saves the seconds of
-the import, and is otherwise like one that a user starts: devices, threads, signals and random state of its own.
+Each is forked by tests/fork_server.py, which has imported the libraries and started nothing. So it saves the
+seconds of the import, and is otherwise like one that a user starts: options, folder, environment, devices,
+threads, signals and random state of its own. conftest.run_command starts the processes that users start.
 """
 
-import multiprocessing
+import functools
 import os
+import pickle
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(
-    ["tensorflow", "keras", "cv2", "sklearn.model_selection", "sklearn.metrics", "matplotlib.figure"]
-)
 
-
-class Training:
-    """A training that goes on.
+class Command:
+    """A command that goes on.
 
     Parameters
     ----------
+    script : str or None
+        Its path below the project; None is for ``patch`` alone.
     arguments : sequence
-        Of train_keras.py.
+        Of the script.
     patch : callable, optional
-        Called in the new process before the training, with ``patch_arguments``; a function of a module.
+        Called in the new process before the script, with ``patch_arguments``; a function of a module.
+    cwd : path, optional
+        The folder to run in; default the test's own.
+    env : dict, optional
+        Environment variables beside those of the test.
+    tensorflow : bool
+        Whether TensorFlow, Keras and the rest are imported already; else all but those.
     """
 
-    def __init__(self, *arguments, patch=None, patch_arguments=()):
-        # As command.quiet_import has it; TensorFlow sets it to 1 when pytest imports it.
-        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-        self.arguments = [str(argument) for argument in arguments]
+    def __init__(
+        self, script, *arguments, patch=None, patch_arguments=(), cwd=None, env=None, tensorflow=True
+    ):
+        self.arguments = [str(PROJECT / script) if script else "-c", *map(str, arguments)]
         self._written = tempfile.TemporaryDirectory()
         self.stdout, self.stderr = (Path(self._written.name) / name for name in ("stdout", "stderr"))
         self.stdout.touch()
         self.stderr.touch()
-        self._process = _context.Process(
-            target=_train, args=(self.arguments, self.stdout, self.stderr, patch, patch_arguments)
-        )
-        self._process.start()
-        self.pid = self._process.pid
+        # TF_CPP_MIN_LOG_LEVEL as command.quiet_import has it; TensorFlow sets it to 1 when pytest imports it.
+        env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **(env or {})}
+        path = [str(PROJECT), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
+        request = {
+            "script": script and self.arguments[0],
+            "arguments": self.arguments[1:],
+            "cwd": cwd or os.getcwd(),
+            "environment": env,
+            "path": [*path, *sys.path],
+            "stdout": self.stdout,
+            "stderr": self.stderr,
+            "patch": pickle.dumps((patch or _nothing, *patch_arguments)),
+        }
+        server = Path(os.environ["ECGBEATS_TESTS"]) / ("tensorflow" if tensorflow else "plain")
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.connect(str(server))
+        self._server.sendall(pickle.dumps(request))
+        self._answers = self._server.makefile("rb", buffering=0)
+        self.pid = int(self._answers.readline())
 
     def kill(self, number: int) -> None:
         """Send a signal."""
         os.kill(self.pid, number)
 
     def is_running(self) -> bool:
-        return self._process.is_alive()
+        try:
+            self._server.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        return False
 
     def end(self, timeout: float = 300) -> subprocess.CompletedProcess:
         """Wait for it; the status is negative after a signal that it did not handle, as subprocess has it."""
-        self._process.join(timeout)
-        if self._process.exitcode is None:
-            self._process.kill()
-            raise TimeoutError(f"train_keras.py {' '.join(self.arguments)} still runs after {timeout} s")
+        self._server.settimeout(timeout)
+        try:
+            status = int(self._answers.readline())
+        except TimeoutError:
+            self.kill(signal.SIGKILL)
+            raise TimeoutError(f"{' '.join(self.arguments)} still runs after {timeout} s") from None
+        finally:
+            self._server.close()
         result = subprocess.CompletedProcess(
-            self.arguments, self._process.exitcode, self.stdout.read_text(), self.stderr.read_text()
+            self.arguments, status, self.stdout.read_text(), self.stderr.read_text()
         )
         self._written.cleanup()
         return result
 
 
+def run(script, *arguments, **options) -> subprocess.CompletedProcess:
+    """Run a command to its end; see Command."""
+    return Command(script, *arguments, **options).end()
+
+
 def train(*arguments, **options) -> subprocess.CompletedProcess:
     """Run train_keras.py to its end."""
-    return Training(*arguments, **options).end()
+    return run("train_keras.py", *arguments, **options)
 
 
-def _train(arguments, stdout, stderr, patch, patch_arguments):
-    """In the new process: be train_keras.py."""
-    for number, path in ((1, stdout), (2, stderr)):
-        os.dup2(os.open(path, os.O_WRONLY), number)
-    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # multiprocessing's server ignores it
-    sys.path.insert(0, str(PROJECT))
-    sys.argv = ["train_keras.py", *arguments]
-    from ecgbeats import command
+def call(function, *arguments, **options) -> subprocess.CompletedProcess:
+    """Call a function of a module in a process of its own."""
+    return Command(None, patch=function, patch_arguments=arguments, **options).end()
 
-    import train_keras
 
-    if patch:
-        patch(*patch_arguments)
-    command.run(train_keras.main)
+def _nothing() -> None:
+    """Leave the process as it is."""
 
 
 # -- what tests do to a training -----------------------------------------------------------------------------
@@ -138,6 +164,34 @@ def limit_file_size(size: int) -> None:
     import resource
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def add_networks() -> None:
+    """Add small networks to MODELS: ``tiny``, the same as ``twin``, and ``wide``, with more filters."""
+    from model_keras import MODELS, Network
+
+    for name, filters in (("tiny", 4), ("twin", 4), ("wide", 16)):
+        MODELS[name] = Network(functools.partial(_tiny, filters), f"for a test: {name}", 1e-2, 2)
+
+
+def _tiny(filters: int, x):
+    from keras import layers
+
+    return layers.GlobalAveragePooling2D()(layers.Conv2D(filters, 5, strides=8, padding="same")(x))
+
+
+def slow_batches(seconds: float) -> None:
+    """Let each training batch take so many seconds to be made."""
+    import DataGenerator
+
+    take = DataGenerator.DataGenerator.__getitem__
+
+    def take_slowly(self, number):
+        if self.shuffle:
+            time.sleep(seconds)
+        return take(self, number)
+
+    DataGenerator.DataGenerator.__getitem__ = take_slowly
 
 
 def leave_no_memory() -> None:

@@ -1,14 +1,15 @@
 """What every command does alike."""
 
+import importlib
 import os
-import subprocess
 import sys
 import time
 
 from ecgbeats import command
 
+import forked
 import pytest
-from conftest import PROJECT
+from conftest import PROJECT, run_python, start_python
 
 SCRIPTS = ["make_dataset.py", "train_keras.py", "evaluate_keras.py", "plot_logs.py", "model_keras.py"]
 
@@ -72,13 +73,7 @@ command.run(main)
 
 
 def drive(*arguments):
-    return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, *arguments],
-        cwd=PROJECT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return start_python("-c", DRIVER, *arguments, cwd=PROJECT)
 
 
 @pytest.mark.parametrize("where", ["python", "native"])
@@ -122,9 +117,7 @@ def test_another_python_is_told_so_before_any_package_is_imported(script):
         "sys.modules.update(dict.fromkeys(['numpy', 'cv2', 'keras', 'matplotlib', 'sklearn', 'wfdb', 'tqdm'])); "
         f"runpy.run_path({script!r}, run_name='__main__')"
     )
-    result = subprocess.run(
-        [sys.executable, "-c", old], cwd=PROJECT, capture_output=True, text=True, check=False
-    )
+    result = run_python("-c", old, cwd=PROJECT)
     assert result.returncode == 2
     assert result.stderr == "error: Python 3.10 is not supported; use Python 3.11, 3.12 or 3.13\n"
 
@@ -136,3 +129,9 @@ def test_other_pythons_are_refused_in_one_line(monkeypatch, capsys, version):
         command.check_python()
     assert ended.value.code == 2
     assert "use Python 3.11, 3.12 or 3.13" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["tensorflow", "keras", "jax"])
+def test_who_imports_it_too_early_is_found_out(no_keras, name):
+    """What other tests mean by: refused before TensorFlow is imported."""
+    assert forked.call(importlib.import_module, name, env=no_keras, tensorflow=False).returncode == 77

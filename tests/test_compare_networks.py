@@ -15,15 +15,17 @@ from ecgbeats.images.splits import PARTS, split_images
 from ecgbeats.runs.networks import multiply_adds
 
 import cv2
+import forked
 import numpy as np
 import pytest
-from forked import Training
+import trainings
+from conftest import assert_refused, once, run_command
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
+from run_folders import change, read, snapshot
 
 import compare_networks
-import model_keras
-import train_keras
+from model_keras import MODELS, build_model
 
 # small_images holds 30, 20 and 10 images: 24, 16 and 8 to train, 3, 2 and 1 to validate and to test.
 MOST, MOST_TESTED = 6, 2
@@ -33,30 +35,6 @@ OPTIONS = [
     *("--images", MOST, "--test-images", MOST_TESTED),
 ]
 NETWORKS = ["fast", "tiny", "twin"]
-
-
-# -- networks of one's own, and moments to die at, in the new process ----------------------------------------
-
-
-def tiny(x):
-    from keras import layers
-
-    return layers.GlobalAveragePooling2D()(layers.Conv2D(4, 5, strides=8, padding="same")(x))
-
-
-def wide(x):
-    from keras import layers
-
-    return layers.GlobalAveragePooling2D()(layers.Conv2D(16, 5, strides=8, padding="same")(x))
-
-
-def compare(first=tiny, **moment) -> None:
-    """Be compare_networks.py, with three more networks: ``tiny`` as ``first`` builds it, its twin, and ``wide``."""
-    for name, build in (("tiny", first), ("twin", tiny), ("wide", wide)):
-        model_keras.MODELS[name] = model_keras.Network(build, f"for a test: {name}", 1e-2, EPOCHS)
-    if moment:
-        stop_at_file(**moment)
-    train_keras.main = compare_networks.main
 
 
 def stop_at_file(number: int, name: str, which: int) -> None:
@@ -74,28 +52,29 @@ def stop_at_file(number: int, name: str, which: int) -> None:
     os.replace = replace_and_stop
 
 
-@pytest.fixture(scope="module")
-def start(small_images):
+def start(output, *models, extra=(), data=None, patch=forked.add_networks, patch_arguments=()):
     """Start a comparison of networks of one's own, and return how it ended."""
-
-    def start(output, *models, extra=(), data=small_images, **how):
-        arguments = ["--data", data, "--output", output, "--models", *models, *OPTIONS, *extra]
-        return Training(*arguments, patch=_compare, patch_arguments=(how,)).end()
-
-    return start
+    arguments = ["--data", data or trainings.data("small"), "--output", output, "--models", *models]
+    arguments += [*OPTIONS, *extra]
+    return forked.run("compare_networks.py", *arguments, patch=patch, patch_arguments=patch_arguments)
 
 
-def _compare(how: dict) -> None:
-    compare(**how)
+def interrupt(number: int, name: str, which: int) -> None:
+    forked.add_networks()
+    stop_at_file(number, name, which)
+
+
+def change_tiny() -> None:
+    forked.add_networks()
+    MODELS["tiny"] = MODELS["wide"]
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory, start):
+def unbroken():
     """A comparison of three networks that nothing disturbed, and what it printed."""
-    folder = tmp_path_factory.mktemp("unbroken") / "deep" / "comparison"
-    result = start(folder, *NETWORKS)
+    folder, result = once("comparison", lambda folder: start(folder / "deep" / "comparison", *NETWORKS))
     assert (result.returncode, result.stderr) == (0, "")
-    return folder, result
+    return folder / "deep" / "comparison", result
 
 
 @pytest.fixture
@@ -108,23 +87,8 @@ def table(folder: Path) -> list[dict]:
         return list(csv.DictReader(stream))
 
 
-def read(folder: Path, name: str) -> dict:
-    return json.loads((folder / name).read_text())
-
-
-def change(path: Path, **values) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
 def log(folder: Path) -> dict[str, np.ndarray]:
     return np.genfromtxt(folder / "log.csv", delimiter=",", names=True)
-
-
-def snapshot(folder: Path) -> dict:
-    return {
-        path.relative_to(folder): (path.stat().st_mtime_ns, path.is_file() and path.read_bytes())
-        for path in sorted(folder.rglob("*"))
-    }
 
 
 def snapshots(folder: Path, names: list[str]) -> dict:
@@ -194,7 +158,7 @@ def test_the_table_holds_what_the_runs_hold(unbroken):
         assert float(row["images_per_second"]) == log(run)["images_per_second"][1]
     # tiny: 4 filters of 5x5 at 16x16 places, and 3 classes.
     assert (int(rows[1]["parameters"]), int(rows[1]["multiply_adds"])) == (104 + 15, 16 * 16 * 100 + 12)
-    model = model_keras.build_model("fast", 3)
+    model = build_model("fast", 3)
     assert int(rows[0]["parameters"]) == model.count_params()
     assert int(rows[0]["multiply_adds"]) == multiply_adds(model)
 
@@ -235,10 +199,10 @@ def test_the_figure_is_a_picture(unbroken):
 @pytest.mark.parametrize(
     ("number", "status"), [pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
 )
-def test_interrupted_it_goes_on(unbroken, start, tmp_path, number, status):
+def test_interrupted_it_goes_on(unbroken, tmp_path, number, status):
     folder = tmp_path / "comparison"
     # The log is written with its header and after each of two epochs: this is the first epoch of `tiny`.
-    result = start(folder, *NETWORKS, number=number, name="log.csv", which=5)
+    result = start(folder, *NETWORKS, patch=interrupt, patch_arguments=(number, "log.csv", 5))
     assert (result.returncode, result.stderr) == (status, "")
     assert len((folder / "tiny" / "log.csv").read_text().splitlines()) == 2
     assert not (folder / "twin").exists()
@@ -268,7 +232,7 @@ def test_interrupted_it_goes_on(unbroken, start, tmp_path, number, status):
     )
 
 
-def test_a_network_is_added_later(unbroken, copied, start):
+def test_a_network_is_added_later(unbroken, copied):
     """Those that are there stay in the table. On two devices, whose speed is not that of the others."""
     before = snapshots(copied, NETWORKS)
     result = start(copied, "wide", extra=["--devices", 2])
@@ -285,24 +249,24 @@ def test_a_network_is_added_later(unbroken, copied, start):
     assert "do not compare" not in (unbroken[0] / "comparison.md").read_text()
 
 
-def test_once_more_nothing_is_trained(unbroken, copied, start):
+def test_once_more_nothing_is_trained(unbroken, copied):
     """Not even if the function that built a network was changed: the table is of the one that was trained."""
     before = snapshots(copied, NETWORKS)
     (copied / "comparison.csv").unlink()
-    result = start(copied, *reversed(NETWORKS), first=wide)
+    result = start(copied, *reversed(NETWORKS), patch=change_tiny)
     assert (result.returncode, result.stderr) == (0, "")
     assert snapshots(copied, NETWORKS) == before
     assert table(copied) == table(unbroken[0])[::-1]
 
 
-def test_as_a_command_it_says_nothing_on_standard_error(unbroken, tmp_path, small_images, run):
+def test_as_a_command_it_says_nothing_on_standard_error(unbroken, tmp_path, small_images):
     for name in ("fast", "comparison.json"):
         copy = shutil.copytree if name == "fast" else shutil.copy
         (tmp_path / "copy").mkdir(exist_ok=True)
         copy(unbroken[0] / name, tmp_path / "copy" / name)
     before = snapshot(tmp_path / "copy" / "fast")
     arguments = ["--data", small_images, "--output", tmp_path / "copy", "--models", "fast", *OPTIONS]
-    result = run("compare_networks.py", *arguments)
+    result = run_command("compare_networks.py", *arguments)
     assert (result.returncode, result.stderr) == (0, "")
     assert snapshot(tmp_path / "copy" / "fast") == before
     assert table(tmp_path / "copy") == table(unbroken[0])[:1]
@@ -312,20 +276,14 @@ def test_as_a_command_it_says_nothing_on_standard_error(unbroken, tmp_path, smal
 
 
 @pytest.fixture
-def refuse(tmp_path, small_images, run, refused):
+def refuse(tmp_path, small_images, no_keras):
     """Assert that a command is refused in one line, before TensorFlow is imported, and that nothing changes."""
-    for name in ("tensorflow", "keras", "jax"):
-        (tmp_path / "poison" / name).mkdir(parents=True)
-        (tmp_path / "poison" / name / "__init__.py").write_text("import os\nos._exit(77)\n")
 
     def check(*arguments, words, data=small_images, output=tmp_path / "new", models=("fast",)):
         before = snapshot(tmp_path)
-        result = run(
-            *("compare_networks.py", "--data", data, "--output", output, "--models", *models),
-            *(*OPTIONS, *arguments),
-            env={"PYTHONPATH": str(tmp_path / "poison"), "PYTHONDONTWRITEBYTECODE": "1"},
-        )
-        refused(result, *words)
+        arguments = ["--data", data, "--output", output, "--models", *models, *OPTIONS, *arguments]
+        result = forked.run("compare_networks.py", *arguments, env=no_keras, tensorflow=False)
+        assert_refused(result, *words)
         assert snapshot(tmp_path) == before
 
     return check

@@ -1,20 +1,11 @@
-"""Batches, crops, and image folders of any kind."""
+"""DataGenerator.py: batches, crops and shifts."""
 
 import ast
-import os
-import shutil
-import subprocess
 import sys
 import time
-import zlib
 from itertools import islice
 
-from ecgbeats.command import InputError
-from ecgbeats.images import folder
-from ecgbeats.images.drawings import DRAWINGS
-from ecgbeats.images.folder import Images, order_classes
-from ecgbeats.images.image_files import _decode_plain, decode, encode
-from ecgbeats.records.record import Record
+from ecgbeats.images.folder import Images
 
 import cv2
 import numpy as np
@@ -196,166 +187,6 @@ def test_files_may_be_given_instead_of_a_folder(small_images):
     )
 
 
-def test_a_strangers_folder(tmp_path):
-    for name, shape in {"dog": (200, 300, 3), "cat": (64, 64), "ant": (128, 128, 4)}.items():
-        (tmp_path / name).mkdir()
-        cv2.imwrite(str(tmp_path / name / "a.png"), np.full(shape, 90, np.uint8))
-    cv2.imwrite(str(tmp_path / "dog" / "b.jpg"), np.full((128, 128, 3), 90, np.uint8))
-    (tmp_path / "dog" / ".hidden").write_text("x")
-    (tmp_path / ".git").mkdir()
-    (tmp_path / "notes.txt").write_text("x")
-    images = Images(tmp_path)
-    assert images.classes == ["ant", "cat", "dog"]
-    assert images.names == ["ant/a.png", "cat/a.png", "dog/a.png", "dog/b.jpg"]
-    assert np.abs(images.gather(np.arange(4)).astype(int) - 90).max() <= 1
-
-
-def test_a_file_name_may_be_of_any_bytes(tmp_path):
-    for name in ("cat", "dog"):
-        (tmp_path / name).mkdir()
-        image = cv2.imencode(".png", np.full((128, 128), 90, np.uint8))[1].tobytes()
-        with open(os.fsencode(tmp_path / name) + b"/\xff\xfe.png", "wb") as file:
-            file.write(image)
-    assert len(Images(tmp_path).check()) == 64
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (["VEB", "APC", "NOR"], ["NOR", "APC", "VEB"]),
-        (["V", "N", "Q"], ["N", "V", "Q"]),
-        (["V", "NOR"], ["NOR", "V"]),
-        (["b", "a"], ["a", "b"]),
-    ],
-)
-def test_class_order(names, expected):
-    assert order_classes(names) == expected
-
-
-def test_any_damage_to_our_own_images_is_found(capfd):
-    image = np.full((128, 128), 255, np.uint8)
-    image[60:64, 10:90] = 0
-    content = encode(image)
-    for i in range(len(content)):
-        for broken in (content[:i], content[:i] + bytes([content[i] ^ 16]) + content[i + 1 :]):
-            with pytest.raises(InputError, match=r"a\.png"):
-                decode(broken, "a.png")
-    assert capfd.readouterr().err == ""
-
-
-@pytest.mark.parametrize("drawing", DRAWINGS)
-def test_our_images_are_decoded_as_opencv_does(drawing):
-    signal = np.random.default_rng(1).normal(size=9000).cumsum().astype(np.float32)
-    samples = np.arange(200, 8900, 300)
-    record = Record("x", "MLII", 360.0, signal, samples, np.full(len(samples), "N"))
-    draw = DRAWINGS[drawing](record)
-    for beat in range(len(samples)):
-        content = encode(draw(beat))
-        plain = _decode_plain(content)
-        np.testing.assert_array_equal(plain, cv2.imdecode(np.frombuffer(content, np.uint8), 0))
-        assert plain.flags["WRITEABLE"]
-        assert plain.flags["C_CONTIGUOUS"]
-
-
-NOISE = np.random.default_rng(3).integers(0, 256, (128, 128), dtype=np.uint8)
-
-
-@pytest.mark.parametrize("image", [np.zeros((128, 128)), np.full((128, 128), 255), NOISE, NOISE.T])
-def test_any_image_is_the_same_after_encoding(image):
-    image = image.astype(np.uint8)
-    content = encode(image)
-    for found in (decode(content, "a.png"), cv2.imdecode(np.frombuffer(content, np.uint8), -1)):
-        np.testing.assert_array_equal(found, image)
-
-
-@pytest.mark.parametrize("image", [np.zeros((128, 127), np.uint8), np.zeros((128, 128), np.float32)])
-def test_no_other_image_is_encoded(image):
-    with pytest.raises(ValueError, match="128"):
-        encode(image)
-
-
-def png_of(image: np.ndarray, *settings, change=None) -> bytes:
-    """Return a PNG, its image data changed by a function of the bytes before they are compressed."""
-    content = cv2.imencode(".png", image, settings)[1].tobytes()
-    if change is None:
-        return content
-    place = content.index(b"IDAT")
-    length = int.from_bytes(content[place - 4 : place])
-    data = b"IDAT" + zlib.compress(change(zlib.decompress(content[place + 4 : place + 4 + length])))
-    chunk = (len(data) - 4).to_bytes(4) + data + zlib.crc32(data).to_bytes(4)
-    return content[: place - 4] + chunk + content[place + 8 + length :]
-
-
-LINE = np.where(np.abs(np.subtract.outer(np.arange(128), np.arange(128))) < 3, 0, 255).astype(np.uint8)
-OTHER_PNGS = {
-    "filtered": png_of(LINE, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB),
-    "many chunks": png_of(NOISE),
-    "other size": png_of(LINE[:100]),
-    "larger": png_of(np.tile(LINE, (2, 2))),
-    "one bit": png_of(LINE, cv2.IMWRITE_PNG_BILEVEL, 1),
-    "16 bits": png_of(LINE.astype(np.uint16) * 257),
-    "colour": png_of(np.dstack([LINE, LINE.T, LINE])),
-    "with alpha": png_of(np.dstack([LINE, LINE.T, LINE, LINE])),
-}
-
-
-@pytest.mark.parametrize("name", OTHER_PNGS)
-def test_other_pngs_are_left_to_opencv(name):
-    content = OTHER_PNGS[name]
-    assert _decode_plain(content) is None
-    expected = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
-    found = decode(content, "a.png")
-    assert found.shape == (128, 128)
-    if expected.shape == found.shape:
-        np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [lambda rows: rows[:-1], lambda rows: rows + b"\0", lambda rows: b"\7" + rows[1:]],
-    ids=["too short", "too long", "no such filter"],
-)
-def test_wrong_image_data_in_a_whole_png_is_left_to_opencv(change):
-    plain = cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE
-    assert _decode_plain(png_of(LINE, *plain, change=bytes)) is not None
-    assert _decode_plain(png_of(LINE, *plain, change=change)) is None
-
-
-def broken_files():
-    image = np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)
-    png = cv2.imencode(".png", image)[1].tobytes()
-    jpg = cv2.imencode(".jpg", image)[1].tobytes()
-    return {
-        "empty.png": b"",
-        "text.png": b"this is no image",
-        "cut.png": png[: len(png) // 2],
-        "no_end.png": png[:-12],
-        "flipped.png": png[:400] + bytes([png[400] ^ 1]) + png[401:],
-        "cut.jpg": jpg[: len(jpg) // 2],
-        "header_only.png": png[:8],
-    }
-
-
-@pytest.mark.parametrize("name", broken_files())
-def test_a_broken_image_is_named_and_nothing_else_is_printed(small_images, tmp_path, name, capfd):
-    (tmp_path / "NOR").symlink_to(small_images / "NOR")
-    (tmp_path / "PVC").mkdir()
-    (tmp_path / "PVC" / name).write_bytes(broken_files()[name])
-    with pytest.raises(InputError, match=name):
-        Images(tmp_path).check()
-    with pytest.raises(InputError, match=name):
-        DataGenerator(tmp_path, batch_size=100)[0]
-    assert capfd.readouterr().err == ""
-
-
-def test_memory_or_not_gives_the_same_images(small_images):
-    kept, read = Images(small_images, in_memory=True), Images(small_images, in_memory=False)
-    assert kept.check() == read.check()
-    order = np.random.default_rng(0).permutation(60)
-    assert (kept.gather(order) == read.gather(order)).all()
-    assert (kept.subset(order)[3] == read[order[3]]).all()
-
-
 def test_each_image_is_read_once_when_kept(small_images, monkeypatch):
     reads = []
     original = Images._read
@@ -365,21 +196,6 @@ def test_each_image_is_read_once_when_kept(small_images, monkeypatch):
         epoch_of(batches)
         batches.on_epoch_end()
     assert len(reads) == 60
-
-
-def test_images_are_not_kept_when_memory_is_short(small_images, monkeypatch):
-    monkeypatch.setattr(folder, "free_memory", lambda: 60 * 128 * 128)
-    assert not Images(small_images).in_memory
-    monkeypatch.setattr(folder, "free_memory", lambda: 2 * 60 * 128 * 128)
-    assert Images(small_images).in_memory
-
-
-def test_the_checksum_tells_data_apart(small_images, image_maker, tmp_path):
-    same = image_maker(tmp_path / "same", {"NOR": 30, "PVC": 20, "LBB": 10})
-    other = image_maker(tmp_path / "other", {"NOR": 30, "PVC": 20, "LBB": 10}, seed=1)
-    checksum = Images(small_images).check()
-    assert Images(same).check() == checksum
-    assert Images(other).check() != checksum
 
 
 def test_crops_from_memory_are_fast_enough(small_images):
@@ -493,62 +309,3 @@ def test_balance_draws_all_images_alike_over_the_epochs(small_images):
 def test_a_balance_that_cannot_be_is_refused(small_images, options):
     with pytest.raises(ValueError, match="balance"):
         DataGenerator(small_images, **options)
-
-
-# -- images read by processes ----------------------------------------------------------------------------------
-
-READ_ALL = """
-import sys
-from ecgbeats.images import folder
-from ecgbeats.images.folder import Images
-
-folder._MANY_IMAGES, folder._CHUNK = 20, 7
-if sys.argv[2] == "killed":
-    import os, signal
-    folder.decode = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-
-
-def main(_):
-    images = Images(sys.argv[1])
-    part = images.subset([5, 40, 3, *range(10, 33)])
-    for some in (part, images):
-        checksum = some.check(3)
-    assert images._shared, "no processes"
-    assert "tensorflow" not in sys.modules
-    print(checksum, images.gather(range(len(images)))[::3].sum(), part[0].sum(), part.gather([1, 2]).sum())
-
-
-command = folder.command
-command.run(main)
-"""
-
-
-def read_all(folder, how="whole"):
-    return subprocess.run(
-        [sys.executable, "-c", READ_ALL, str(folder), how],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_processes_read_the_same_as_threads(small_images):
-    result = read_all(small_images)
-    assert result.returncode == 0, result.stderr
-    images = Images(small_images)
-    part = images.subset(np.array([5, 40, 3]))
-    assert images._shared is None
-    sums = images.gather(np.arange(60))[::3].sum(), part[0].sum(), part.gather(np.array([1, 2])).sum()
-    assert result.stdout.split() == [images.check(), *map(str, sums)]
-
-
-def test_a_broken_image_is_named_by_processes_too(small_images, tmp_path, refused):
-    shutil.copytree(small_images, tmp_path / "data")
-    path = sorted((tmp_path / "data" / "PVC").iterdir())[3]
-    path.write_bytes(path.read_bytes()[:-30])
-    refused(read_all(tmp_path / "data"), str(path), "cut short")
-
-
-def test_a_killed_process_is_told(small_images, refused):
-    refused(read_all(small_images, "killed"), str(small_images), "memory")

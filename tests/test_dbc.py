@@ -162,7 +162,7 @@ def test_the_arguments_are_passed_on(task):
 
 def test_nothing_is_installed(task):
     _, left, result = task
-    assert ".venv" not in left
+    assert not {".venv", "images", "output"} & left
     assert "Installing" not in log_of(result)
 
 
@@ -216,16 +216,6 @@ def test_it_returns_before_the_rent_ends(tmp_path, small_images):
     assert {*RESULT, "training_state.npz"} <= {path.name for path in result.iterdir()}
     assert json.loads((result / "metrics.json").read_text())["stopped_early"] is True
     assert_whole(result)
-
-
-def test_no_time_for_one_epoch_gives_a_result_still(tmp_path, small_images):
-    node = Node(tmp_path / "dbc")
-    shutil.copytree(small_images, node.data)
-    status = node.run("--max-hours 0.0001")
-    result = node.hand_over(tmp_path / "result")
-    assert status == 0, log_of(result)
-    assert {"best.keras", "metrics.json", "predictions.csv"} < {path.name for path in result.iterdir()}
-    assert json.loads((result / "metrics.json").read_text())["epochs"] == 0
 
 
 def wait_for(condition, process: subprocess.Popen, log: Path, seconds: float = 120) -> None:

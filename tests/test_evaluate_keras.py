@@ -1,16 +1,17 @@
 """evaluate_keras.py on a run's own data and on others."""
 
-import csv
-import json
 import shutil
 from pathlib import Path
 
 from ecgbeats import command
 
 import cv2
+import forked
 import numpy as np
 import pytest
-from forked import train
+from conftest import assert_refused, run_command
+from run_folders import read, rows
+from trainings import trained
 
 import evaluate_keras
 
@@ -18,32 +19,19 @@ CLASSES = ["NOR", "PVC", "LBB"]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, small_images):
+def run() -> Path:
     """The folder of a run that was trained on a part of small_images."""
-    folder = tmp_path_factory.mktemp("trained") / "run"
-    options = ["--epochs", 4, "--batch-size", 16, "--limit", 18, "--seed", 2]
-    result = train("--data", small_images, "--output", folder, *options)
-    assert result.returncode == 0, result.stderr
-    return folder
-
-
-def read(folder: Path, name: str = "metrics.json") -> dict:
-    return json.loads((folder / name).read_text())
-
-
-def rows(folder: Path) -> list[dict]:
-    with open(folder / "predictions.csv", newline="") as stream:
-        return list(csv.DictReader(stream))
+    return trained("augmented")[0]
 
 
 def evaluate(model: Path, data: Path, output: Path, *extra) -> dict:
     """Evaluate in this process, and return the metrics."""
     evaluate_keras.main([str(a) for a in (model, "--data", data, "--output", output, *extra)])
-    return read(output)
+    return read(output, "metrics.json")
 
 
 def assert_metrics_of_training(metrics: dict, folder: Path) -> None:
-    before = read(folder)
+    before = read(folder, "metrics.json")
     same = set(before) - {"seconds", "model", "epochs", "best_epoch", "stopped_early"}
     assert {key: metrics[key] for key in same} == {key: before[key] for key in same}
 
@@ -51,15 +39,14 @@ def assert_metrics_of_training(metrics: dict, folder: Path) -> None:
 # -- what is scored --------------------------------------------------------------------------------------------
 
 
-def test_on_its_own_data_the_test_part_alone_is_scored(trained, small_images, tmp_path, run):
-    result = run(
-        *("evaluate_keras.py", trained / "best.keras", "--data", small_images, "--output", tmp_path / "new")
-    )
+def test_on_its_own_data_the_test_part_alone_is_scored(run, small_images, tmp_path):
+    arguments = [run / "best.keras", "--data", small_images, "--output", tmp_path / "new"]
+    result = run_command("evaluate_keras.py", *arguments)
     assert (result.returncode, result.stderr) == (0, "")
     assert "test part" in result.stdout
-    assert_metrics_of_training(read(tmp_path / "new"), trained)
-    assert read(tmp_path / "new")["training_images_included"] is False
-    one, other = rows(tmp_path / "new"), rows(trained)
+    assert_metrics_of_training(read(tmp_path / "new", "metrics.json"), run)
+    assert read(tmp_path / "new", "metrics.json")["training_images_included"] is False
+    one, other = rows(tmp_path / "new" / "predictions.csv"), rows(run / "predictions.csv")
     assert [row["file"] for row in one] == [row["file"] for row in other]
     for name in CLASSES:
         column = f"p_{name}"
@@ -70,62 +57,60 @@ def test_on_its_own_data_the_test_part_alone_is_scored(trained, small_images, tm
     assert picture.std() > 5
 
 
-def test_data_that_moved_is_known_again(trained, small_images, tmp_path):
+def test_data_that_moved_is_known_again(run, small_images, tmp_path):
     shutil.copytree(small_images, tmp_path / "moved")
     (tmp_path / "moved" / "Thumbs.db").write_text("left by a file manager")
-    assert_metrics_of_training(
-        evaluate(trained / "best.keras", tmp_path / "moved", tmp_path / "new"), trained
-    )
+    assert_metrics_of_training(evaluate(run / "best.keras", tmp_path / "moved", tmp_path / "new"), run)
 
 
-def test_all_scores_everything_and_says_so(trained, small_images, tmp_path, capsys):
-    metrics = evaluate(trained / "best.keras", small_images, tmp_path / "new", "--all")
-    assert metrics["test_images"] == len(rows(tmp_path / "new")) == 60
+def test_all_scores_everything_and_says_so(run, small_images, tmp_path, capsys):
+    metrics = evaluate(run / "best.keras", small_images, tmp_path / "new", "--all")
+    assert metrics["test_images"] == len(rows(tmp_path / "new" / "predictions.csv")) == 60
     assert metrics["training_images_included"] is True
     assert metrics["split"] is None
     assert "Training beats are among them" in capsys.readouterr().out
 
 
-def test_a_network_without_its_config_scores_everything(trained, small_images, tmp_path, capsys):
-    shutil.copy(trained / "best.keras", tmp_path / "mine.keras")
+def test_a_network_without_its_config_scores_everything(run, small_images, tmp_path, capsys):
+    shutil.copy(run / "best.keras", tmp_path / "mine.keras")
     metrics = evaluate(tmp_path / "mine.keras", small_images, tmp_path / "new")
     assert metrics["test_images"] == 60
     assert metrics["training_images_included"] is None
     assert "not known" in capsys.readouterr().out
 
 
-def test_data_with_one_image_more_is_not_taken_for_its_own(trained, small_images, tmp_path, capsys):
+def test_data_with_one_image_more_is_not_taken_for_its_own(run, small_images, tmp_path, capsys):
     """Most of it was trained on, but which images, the checksum cannot tell."""
     shutil.copytree(small_images, tmp_path / "more")
     cv2.imwrite(str(tmp_path / "more" / "NOR" / "new_1.png"), np.full((128, 128), 255, np.uint8))
-    metrics = evaluate(trained / "best.keras", tmp_path / "more", tmp_path / "new")
+    metrics = evaluate(run / "best.keras", tmp_path / "more", tmp_path / "new")
     assert metrics["test_images"] == 61
     assert metrics["training_images_included"] is None
     assert "not known" in capsys.readouterr().out
 
 
-def test_classes_are_matched_by_name(trained, small_images, tmp_path):
+def test_classes_are_matched_by_name(run, small_images, tmp_path):
     """A folder with two of the three classes, whose own order would be another one."""
     everything = tmp_path / "everything"
-    evaluate(trained / "best.keras", small_images, everything, "--all")
+    evaluate(run / "best.keras", small_images, everything, "--all")
     for name in ("LBB", "PVC"):
         shutil.copytree(small_images / name, tmp_path / "fewer" / name)
-    metrics = evaluate(trained / "best.keras", tmp_path / "fewer", tmp_path / "new")
+    metrics = evaluate(run / "best.keras", tmp_path / "fewer", tmp_path / "new")
     assert metrics["classes"] == CLASSES
     assert metrics["per_class"]["NOR"]["support"] == 0
     assert metrics["per_class"]["NOR"]["sensitivity"] is None
     assert metrics["per_class"]["PVC"]["support"] == 20
-    before = {row["file"]: row for row in rows(everything)}
-    for row in rows(tmp_path / "new"):
+    before = {row["file"]: row for row in rows(everything / "predictions.csv")}
+    for row in rows(tmp_path / "new" / "predictions.csv"):
         assert row["true"] == row["file"].split("/")[0]
         assert row["predicted"] == before[row["file"]]["predicted"]
         assert float(row["p_LBB"]) == pytest.approx(float(before[row["file"]]["p_LBB"]), abs=1e-5)
 
 
-def test_simulated_data_is_called_so(trained, small_images, tmp_path, capsys):
+def test_simulated_data_is_called_so(run, small_images, tmp_path, capsys):
     shutil.copytree(small_images, tmp_path / "data")
     (tmp_path / "data" / "dataset.json").write_text('{"simulated": true}')
-    metrics = evaluate(trained / "best.keras", tmp_path / "data", tmp_path / "new")
+    metrics = evaluate(run / "best.keras", tmp_path / "data", tmp_path / "new")
     assert metrics["simulated"] is True
     assert command.SIMULATED_NOTICE in capsys.readouterr().out
 
@@ -134,15 +119,13 @@ def test_simulated_data_is_called_so(trained, small_images, tmp_path, capsys):
 
 
 @pytest.fixture
-def refuse(tmp_path, run, refused, trained, small_images):
+def refuse(tmp_path, run, small_images, no_keras):
     """Assert that a command line is refused in one line, before Keras is imported, with nothing written."""
-    for name in ("tensorflow", "keras"):
-        (tmp_path / "poison" / name).mkdir(parents=True)
-        (tmp_path / "poison" / name / "__init__.py").write_text("import os\nos._exit(77)\n")
 
-    def check(*extra, model=trained / "best.keras", data=small_images, output=tmp_path / "new", words=()):
-        arguments = ["evaluate_keras.py", model, "--data", data, "--output", output, *extra]
-        refused(run(*arguments, env={"PYTHONPATH": str(tmp_path / "poison")}), *words)
+    def check(*extra, model=run / "best.keras", data=small_images, output=tmp_path / "new", words=()):
+        arguments = [model, "--data", data, "--output", output, *extra]
+        result = forked.run("evaluate_keras.py", *arguments, env=no_keras, tensorflow=False)
+        assert_refused(result, *words)
         assert not (tmp_path / "new").exists()
 
     return check
@@ -153,15 +136,15 @@ def test_a_class_that_the_network_does_not_know(refuse, image_maker, tmp_path):
     refuse(data=data, words=["VEB", "NOR, PVC, LBB"])
 
 
-def test_a_missing_or_broken_network(refuse, trained, tmp_path):
-    whole = (trained / "best.keras").read_bytes()
+def test_a_missing_or_broken_network(refuse, run, tmp_path):
+    whole = (run / "best.keras").read_bytes()
     broken = tmp_path / "broken.keras"
     refuse(model=tmp_path / "none.keras", words=["none.keras", "no such file"])
     for content in (whole[: len(whole) // 2], b"", b"garbage\n" * 99, whole[:5000] + b"\0" + whole[5001:]):
         broken.write_bytes(content)
         refuse(model=broken, words=["broken.keras"])
-    refuse(model=trained / "log.csv", words=["log.csv", "best.keras"])
-    refuse(model=trained, words=[str(trained)])
+    refuse(model=run / "log.csv", words=["log.csv", "best.keras"])
+    refuse(model=run, words=[str(run)])
 
 
 def test_bad_data(refuse, image_maker, tmp_path):
@@ -173,17 +156,17 @@ def test_bad_data(refuse, image_maker, tmp_path):
     refuse(data=data, words=["cut.png"])
 
 
-def test_a_broken_config_beside_the_network(refuse, trained, tmp_path):
+def test_a_broken_config_beside_the_network(refuse, run, tmp_path):
     (tmp_path / "run").mkdir()
-    shutil.copy(trained / "best.keras", tmp_path / "run")
+    shutil.copy(run / "best.keras", tmp_path / "run")
     (tmp_path / "run" / "config.json").write_text("[]")
     refuse(model=tmp_path / "run" / "best.keras", words=["config.json"])
 
 
-def test_an_output_that_holds_results_or_is_a_file(refuse, trained, tmp_path):
-    before = {path.name: path.read_bytes() for path in trained.iterdir()}
-    refuse(output=trained, words=["holds results", str(trained)])
-    assert {path.name: path.read_bytes() for path in trained.iterdir()} == before
+def test_an_output_that_holds_results_or_is_a_file(refuse, run, tmp_path):
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    refuse(output=run, words=["holds results", str(run)])
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
     (tmp_path / "file").write_text("mine")
     for output in (tmp_path / "file", tmp_path / "file" / "below"):
         refuse(output=output, words=["is a file"])

@@ -17,10 +17,11 @@ from ecgbeats.records.symbols import CLASSES
 from ecgbeats.records.wfdb_files import read_record
 
 import cv2
+import forked
 import numpy as np
 import pytest
-from conftest import PROJECT
-from test_beats import COUNTS, DAMAGES, damage, write_record
+from conftest import PROJECT, assert_refused, once, run_command, start_python
+from made_records import COUNTS, DAMAGES, damage, write_record
 
 import evaluate_keras
 
@@ -37,18 +38,23 @@ def contents(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.png")}
 
 
+def make(*arguments):
+    return forked.run("make_dataset.py", *arguments, tensorflow=False)
+
+
+FEW = ["--records", "100", "107", "109", "118", "207", "232", "--limit", 40]
+
+
 @pytest.fixture(scope="module")
-def few(mitdb, tmp_path_factory, run):
-    """Data set of five records that hold all eight classes, at most 40 beats of each."""
-    folder = tmp_path_factory.mktemp("few") / "data"
-    records = ["100", "107", "109", "118", "207", "232"]
-    result = run("make_dataset.py", mitdb, "--output", folder, "--records", *records, "--limit", 40)
+def few(mitdb):
+    """Data set of six records that hold all eight classes, at most 40 beats of each."""
+    folder, result = once("few", lambda folder: make(mitdb, "--output", folder / "data", *FEW))
     assert result.returncode == 0, result.stderr
-    return folder
+    return folder / "data"
 
 
-def test_all_real_records_give_every_beat(mitdb, tmp_path, run):
-    result = run("make_dataset.py", mitdb, "--output", tmp_path / "data")
+def test_all_real_records_give_every_beat(mitdb, tmp_path):
+    result = run_command("make_dataset.py", mitdb, "--output", tmp_path / "data")
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert "\r" not in result.stdout
@@ -79,17 +85,17 @@ def test_images_are_what_is_drawn_from_the_record(mitdb, few):
         assert (image == draw(record.signal[slice(*bounds[beat])])).all()
 
 
-def test_the_limit_is_even_over_records_and_seeded(mitdb, few, tmp_path, run):
+def test_the_limit_is_even_over_records_and_seeded(mitdb, few, tmp_path):
     by_record = {}
     for file in (few / "NOR").iterdir():
         record, _ = parse_image_name(file.name)
         by_record[record] = by_record.get(record, 0) + 1
     assert sum(by_record.values()) == 40
     assert max(by_record.values()) - min(by_record.values()) <= 1
-    arguments = [mitdb, "--records", "100", "107", "109", "118", "207", "232", "--limit", 40, "--jobs", 1]
-    run("make_dataset.py", *arguments, "--output", tmp_path / "same")
+    arguments = [mitdb, *FEW, "--jobs", 1]
+    make(*arguments, "--output", tmp_path / "same")
     assert contents(tmp_path / "same") == contents(few)
-    run("make_dataset.py", *arguments, "--seed", 1, "--output", tmp_path / "other")
+    make(*arguments, "--seed", 1, "--output", tmp_path / "other")
     assert set(contents(tmp_path / "other")) != set(contents(few))
 
 
@@ -100,10 +106,8 @@ def test_the_preview_shows_each_class(few):
     assert all((row < 100).sum() > 500 for row in rows)
 
 
-def test_aami_classes(mitdb, tmp_path, run):
-    result = run(
-        "make_dataset.py", mitdb, "--output", tmp_path / "a", "--classes", "aami", "--records", "207", "208"
-    )
+def test_aami_classes(mitdb, tmp_path):
+    result = make(mitdb, "--output", tmp_path / "a", "--classes", "aami", "--records", "207", "208")
     assert result.returncode == 0, result.stderr
     found = {p.name: sum(1 for _ in p.iterdir()) for p in (tmp_path / "a").iterdir() if p.is_dir()}
     # 207: L 1457 R 86 (N), A 107 (S), V 105 E 105 (V), ! left out; 208: N 1586, S 2, V 992, F 373, Q 2.
@@ -111,13 +115,12 @@ def test_aami_classes(mitdb, tmp_path, run):
 
 
 @pytest.fixture(scope="module")
-def strips(mitdb, tmp_path_factory, run):
+def strips(mitdb):
     """Data set of record 209, drawn as strips."""
-    folder = tmp_path_factory.mktemp("strips") / "data"
     arguments = ["--classes", "aami", "--drawing", "strips", "--records", "209", "--limit", 30]
-    result = run("make_dataset.py", mitdb, "--output", folder, *arguments)
+    folder, result = once("strips", lambda folder: make(mitdb, "--output", folder / "data", *arguments))
     assert result.returncode == 0, result.stderr
-    return folder
+    return folder / "data"
 
 
 def test_strips_are_drawn_from_the_record(mitdb, strips):
@@ -132,18 +135,18 @@ def test_strips_are_drawn_from_the_record(mitdb, strips):
     assert read_description(strips)["options"]["drawing"] == "strips"
 
 
-def test_a_second_run_with_another_drawing_is_refused(mitdb, strips, few, tmp_path, run, refused):
+def test_a_second_run_with_another_drawing_is_refused(mitdb, strips, few, tmp_path):
     arguments = [mitdb, "--output", strips, "--classes", "aami", "--records", "209", "--limit", 30]
-    refused(run("make_dataset.py", *arguments), "--drawing (then strips, now paper)", str(strips))
-    assert "nothing to do" in run("make_dataset.py", *arguments, "--drawing", "strips").stdout
+    assert_refused(make(*arguments), "--drawing (then strips, now paper)", str(strips))
+    assert "nothing to do" in make(*arguments, "--drawing", "strips").stdout
     # The first version had one drawing, and did not name it.
     shutil.copytree(few, tmp_path / "old")
     description = json.loads((tmp_path / "old/dataset.json").read_text())
     assert description["options"].pop("drawing") == "paper"
     (tmp_path / "old/dataset.json").write_text(json.dumps(description))
     arguments = [mitdb, "--output", tmp_path / "old", "--records", *description["records"], "--limit", 40]
-    assert "nothing to do" in run("make_dataset.py", *arguments).stdout
-    refused(run("make_dataset.py", *arguments, "--drawing", "strips"), "--drawing (then paper, now strips)")
+    assert "nothing to do" in make(*arguments).stdout
+    assert_refused(make(*arguments, "--drawing", "strips"), "--drawing (then paper, now strips)")
 
 
 def test_a_network_of_another_drawing_is_refused(strips, few):
@@ -160,7 +163,7 @@ def test_a_network_of_another_drawing_is_refused(strips, few):
     evaluate_keras.check_drawing(new, None, strips)
 
 
-def test_format_212_gives_the_same_images(mitdb, tmp_path, run):
+def test_format_212_gives_the_same_images(mitdb, tmp_path):
     import wfdb
 
     real = wfdb.rdrecord(str(mitdb / "207"), physical=False, sampto=60000)
@@ -179,16 +182,16 @@ def test_format_212_gives_the_same_images(mitdb, tmp_path, run):
             write_dir=str(tmp_path / fmt),
         )
         wfdb.wrann("207_b", "atr", marks.sample, symbol=marks.symbol, fs=360, write_dir=str(tmp_path / fmt))
-        assert run("make_dataset.py", tmp_path / fmt, "--output", tmp_path / f"d{fmt}").returncode == 0
+        assert make(tmp_path / fmt, "--output", tmp_path / f"d{fmt}").returncode == 0
     images = contents(tmp_path / "d212")
     assert images == contents(tmp_path / "d516")
     assert any(name.startswith("LBB/207_b_") for name in images)
 
 
-def test_a_second_run_does_nothing_and_other_options_are_refused(mitdb, few, run, refused):
-    records = ["100", "107", "109", "118", "207", "232"]
+def test_a_second_run_does_nothing_and_other_options_are_refused(mitdb, few):
+    records = FEW[1:-2]
     before = {p: p.stat().st_mtime_ns for p in few.rglob("*")}
-    result = run("make_dataset.py", mitdb, "--output", few, "--records", *records, "--limit", 40)
+    result = make(mitdb, "--output", few, "--records", *records, "--limit", 40)
     assert result.returncode == 0
     assert "nothing to do" in result.stdout
     for extra, word in [
@@ -196,48 +199,48 @@ def test_a_second_run_does_nothing_and_other_options_are_refused(mitdb, few, run
         (["--limit", 40, "--seed", 3], "--seed"),
         ([], "--limit"),
     ]:
-        refused(run("make_dataset.py", mitdb, "--output", few, "--records", *records, *extra), word, str(few))
-    refused(run("make_dataset.py", mitdb, "--output", few, "--records", "100", "--limit", 40), "--records")
+        assert_refused(make(mitdb, "--output", few, "--records", *records, *extra), word, str(few))
+    assert_refused(make(mitdb, "--output", few, "--records", "100", "--limit", 40), "--records")
     assert {p: p.stat().st_mtime_ns for p in few.rglob("*")} == before
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_broken_records_stop_it_with_one_line_and_nothing_left(mitdb, tmp_path, run, refused, kind):
+def test_broken_records_stop_it_with_one_line_and_nothing_left(mitdb, tmp_path, kind):
     source = copy_records(mitdb, tmp_path / "records", "100")
     file = damage(source, kind)
-    refused(run("make_dataset.py", source, "--output", tmp_path / "data"), file.name)
+    assert_refused(make(source, "--output", tmp_path / "data"), file.name)
     assert [p.name for p in tmp_path.iterdir()] == ["records"]
 
 
-def test_bad_sources_and_options(mitdb, tmp_path, run, refused):
+def test_bad_sources_and_options(mitdb, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")
     out = tmp_path / "data"
-    refused(run("make_dataset.py", tmp_path / "none", "--output", out), "none does not exist")
-    refused(run("make_dataset.py", tmp_path / "empty", "--output", out), "no WFDB records")
-    refused(run("make_dataset.py", tmp_path / "file", "--output", out), "is a file")
-    refused(run("make_dataset.py", mitdb, "--output", out, "--records", "100", "999"), "999")
-    refused(run("make_dataset.py", mitdb, "--output", out, "--lead", "II"), "--lead II", "100")
-    refused(run("make_dataset.py", mitdb, "--output", out, "--lead", "7"), "--lead 7")
+    assert_refused(make(tmp_path / "none", "--output", out), "none does not exist")
+    assert_refused(make(tmp_path / "empty", "--output", out), "no WFDB records")
+    assert_refused(make(tmp_path / "file", "--output", out), "is a file")
+    assert_refused(make(mitdb, "--output", out, "--records", "100", "999"), "999")
+    assert_refused(make(mitdb, "--output", out, "--lead", "II"), "--lead II", "100")
+    assert_refused(make(mitdb, "--output", out, "--lead", "7"), "--lead 7")
     for bad in ("0", "-3", "many", "1.5"):
-        refused(run("make_dataset.py", mitdb, "--output", out, f"--limit={bad}"), "--limit")
-    refused(run("make_dataset.py", mitdb, "--output", out, "--classes", "icd"), "--classes")
-    refused(run("make_dataset.py", mitdb, "--output", out, "--drawing", "oil"), "--drawing", "strips")
-    refused(run("make_dataset.py", mitdb), "--output")
-    refused(run("make_dataset.py", mitdb, "--output", tmp_path / "file"), "is a file")
-    refused(run("make_dataset.py", mitdb, "--output", tmp_path / "file" / "below"), "is a file")
-    refused(run("make_dataset.py", mitdb, "--output", tmp_path, "--records", "100"), "not empty")
+        assert_refused(make(mitdb, "--output", out, f"--limit={bad}"), "--limit")
+    assert_refused(make(mitdb, "--output", out, "--classes", "icd"), "--classes")
+    assert_refused(make(mitdb, "--output", out, "--drawing", "oil"), "--drawing", "strips")
+    assert_refused(make(mitdb), "--output")
+    assert_refused(make(mitdb, "--output", tmp_path / "file"), "is a file")
+    assert_refused(make(mitdb, "--output", tmp_path / "file" / "below"), "is a file")
+    assert_refused(make(mitdb, "--output", tmp_path, "--records", "100"), "not empty")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["empty", "file"]
 
 
-def test_a_lead_by_name_and_by_index(mitdb, tmp_path, run):
-    run("make_dataset.py", mitdb, "--output", tmp_path / "a", "--records", "114", "--lead", "V5")
-    run("make_dataset.py", mitdb, "--output", tmp_path / "b", "--records", "114", "--lead", "0")
+def test_a_lead_by_name_and_by_index(mitdb, tmp_path):
+    make(mitdb, "--output", tmp_path / "a", "--records", "114", "--lead", "V5")
+    make(mitdb, "--output", tmp_path / "b", "--records", "114", "--lead", "0")
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert json.loads((tmp_path / "b/dataset.json").read_text())["lead"] == {"114": "V5"}
 
 
-def test_a_beat_annotated_twice_is_one_image(tmp_path, run):
+def test_a_beat_annotated_twice_is_one_image(tmp_path):
     import wfdb
 
     source = tmp_path / "records"
@@ -246,7 +249,7 @@ def test_a_beat_annotated_twice_is_one_image(tmp_path, run):
     wfdb.wrann(
         "made", "atr", np.array([200, 500, 500, 900]), symbol=list("NVVN"), fs=360, write_dir=str(source)
     )
-    assert run("make_dataset.py", source, "--output", tmp_path / "data").returncode == 0
+    assert make(source, "--output", tmp_path / "data").returncode == 0
     assert sorted(p.name for p in (tmp_path / "data").glob("*/*")) == [
         "made_200.png",
         "made_500.png",
@@ -256,12 +259,7 @@ def test_a_beat_annotated_twice_is_one_image(tmp_path, run):
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_it_and_leaves_nothing(mitdb, tmp_path, number, status):
-    process = subprocess.Popen(
-        [sys.executable, PROJECT / "make_dataset.py", mitdb, "--output", tmp_path / "data"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = start_python(PROJECT / "make_dataset.py", mitdb, "--output", tmp_path / "data")
     while not list(tmp_path.glob(".data.partial-*/NOR/*.png")):
         time.sleep(0.02)
         assert process.poll() is None
@@ -272,18 +270,15 @@ def test_a_signal_ends_it_and_leaves_nothing(mitdb, tmp_path, number, status):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next(mitdb, tmp_path, run):
-    process = subprocess.Popen(
-        [sys.executable, PROJECT / "make_dataset.py", mitdb, "--output", tmp_path / "data"],
-        stdout=subprocess.PIPE,
-    )
+def test_what_a_killed_run_left_is_removed_by_the_next(mitdb, tmp_path):
+    process = start_python(PROJECT / "make_dataset.py", mitdb, "--output", tmp_path / "data")
     while not list(tmp_path.glob(".data.partial-*/NOR/*.png")):
         time.sleep(0.02)
         assert process.poll() is None
     process.kill()
     process.communicate(timeout=20)  # ends only when the workers, who share the pipe, have ended too
     assert len(list(tmp_path.iterdir())) == 1
-    assert run("make_dataset.py", mitdb, "--output", tmp_path / "data", "--records", "100").returncode == 0
+    assert make(mitdb, "--output", tmp_path / "data", "--records", "100").returncode == 0
     assert [p.name for p in tmp_path.iterdir()] == ["data"]
 
 

@@ -6,6 +6,7 @@ import subprocess
 
 from ecgbeats import command
 
+import forked
 import pytest
 from conftest import PROJECT
 from test_run_sh import checkout
@@ -90,11 +91,11 @@ def client(tmp_path_factory):
 
 
 @pytest.fixture
-def check(tmp_path, run):
+def check(tmp_path):
     def check(text: str):
         path = tmp_path / "task.conf"
         path.write_text(text, newline="")
-        return run("check_task.py", path)
+        return forked.run("check_task.py", path, tensorflow=False)
 
     return check
 

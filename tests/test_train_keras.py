@@ -1,147 +1,39 @@
 """train_keras.py from its command line to its run folder, on small folders of images."""
 
-import csv
 import hashlib
-import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ecgbeats.runs.networks import load_model
-from ecgbeats.runs.recorder import SPARE_SECONDS, Recorder, TimeIsUp
-from ecgbeats.scores.folds import fold_means
 
 import cv2
+import forked
 import keras
 import numpy as np
 import pytest
-from forked import PROJECT, leave_no_memory, train
+from conftest import assert_refused
+from run_folders import assert_finished, change, losses, read, rows, snapshot
+from trainings import COMMON, RUNS, data, trained
 
 import train_keras
 
 LOG_COLUMNS = "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate,seconds,images_per_second"
-RUN_FILES = {
-    *("best.keras", "config.json", "confusion_matrix.png", "log.csv", "loss.png"),
-    *("metrics.json", "predictions.csv"),
-}
-COMMON = ["--epochs", 2, "--batch-size", 16]
-# small_images: 60 images, 48 of them for training. --batch-size 47 leaves a remainder of 1.
-RUNS = {
-    "again": ["--data", "small", *COMMON, "--resume"],
-    "moved, other seed": ["--data", "moved", *COMMON, "--seed", 1],
-    "augmented": ["--data", "small", *COMMON, "--split", "records", "--augment"],
-    "paper's augmentation": [
-        *("--data", "small", "--augment", "--augment-classes", "arrhythmias"),
-        *("--epochs", 1, "--batch-size", 47),
-    ],
-    "2 devices": ["--data", "small", "--epochs", 1, "--batch-size", 47, "--devices", 2],
-    "3 devices": ["--data", "small", "--epochs", 1, "--batch-size", 2, "--devices", 3, "--limit", 6],
-    "ds1-ds2": ["--data", "aami", "--epochs", 1, "--split", "ds1-ds2"],
-    "stranger": ["--data", "stranger", "--epochs", 1, "--batch-size", 16, "--limit", 7],
-    "folds": ["--data", "small", "--epochs", 1, "--folds", 2],
-    "fold 1": ["--data", "small", "--epochs", 1, "--folds", 2, "--fold", 1],
-    "folds, 4 s": ["--data", "small", "--epochs", 1, "--folds", 2, "--max-hours", 0.001],
-    "read as needed": ["--data", "small", *COMMON],
-    "keep last": ["--data", "small", *COMMON, "--keep", "last"],
-    "bfloat16": ["--data", "small", "--epochs", 1, "--precision", "mixed_bfloat16"],
-    # An epoch of AlexNet in batches of one image lasts more than a minute.
-    "36 s": ["--data", "many", "--model", "alexnet", "--batch-size", 1, "--epochs", 2, "--max-hours", 0.01],
-}
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory, small_images, image_maker):
-    """The data sets that the runs name."""
-    place = tmp_path_factory.mktemp("folders")
-    image_maker(place / "moved" / "elsewhere", {"NOR": 30, "PVC": 20, "LBB": 10})  # the same images
-    image_maker(place / "many", {"NOR": 400, "PVC": 400})
-    random = np.random.default_rng(5)
-    # 101, 106 and 108 are of DS1; 100, 103 and 202 of DS2.
-    for record in (101, 106, 108, 100, 103, 202):
-        for number, name in enumerate("NV"):
-            (place / "aami" / name).mkdir(parents=True, exist_ok=True)
-            for i in range(4):
-                image = random.integers(0, 256, (128, 128), dtype=np.uint8)
-                cv2.imwrite(str(place / "aami" / name / f"{record}_{10 * i + number}.png"), image)
-    for name in ("Größe 1", "zwei", "b"):
-        (place / "stranger" / name).mkdir(parents=True)
-        for i in range(8):
-            image = random.integers(0, 256, (40 + 30 * i, 200 - 9 * i, 3), dtype=np.uint8)
-            cv2.imwrite(str(place / "stranger" / name / f"my image {i}.{'jpg' if i % 2 else 'png'}"), image)
-    return {
-        **{name: place / name for name in ("many", "aami", "stranger")},
-        "small": small_images,
-        "moved": place / "moved" / "elsewhere",
-    }
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory, small_images, run):
+def first():
     """The run folder of a training as a user starts it, and what that printed."""
-    folder = tmp_path_factory.mktemp("first") / "deep" / "run"
-    result = run("train_keras.py", "--data", small_images, "--output", folder, *COMMON)
-    assert result.returncode == 0, result.stderr
-    return folder, result
+    return trained("first")[:2]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory, folders):
-    """``trained(name)``: the folder of that one of RUNS, what it printed and how long it took.
-
-    They go two at a time, from the moment that the first is asked for.
-    """
-    place = tmp_path_factory.mktemp("runs")
-
-    def run(name):
-        started = time.monotonic()
-        arguments = [folders.get(argument, argument) for argument in RUNS[name]]
-        patch = leave_no_memory if name == "read as needed" else None
-        result = train("--output", place / name, *arguments, patch=patch)
-        assert result.returncode == 0, result.stderr
-        assert result.stderr == ""
-        return place / name, result, time.monotonic() - started
-
-    pool = ThreadPoolExecutor(2)
-    runs = {name: pool.submit(run, name) for name in RUNS}
-    yield lambda name: runs[name].result()
-    pool.shutdown(cancel_futures=True)
-
-
-def rows(path: Path) -> list[dict]:
-    with open(path, newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def read(folder: Path, name: str) -> dict:
-    return json.loads((folder / name).read_text())
-
-
-def losses(folder: Path) -> list[tuple]:
-    return [tuple(row.values())[:6] for row in rows(folder / "log.csv")]
-
-
-def snapshot(folder: Path) -> dict:
-    return {
-        path.relative_to(folder): (path.stat().st_mtime_ns, path.is_file() and path.read_bytes())
-        for path in sorted(folder.rglob("*"))
-    }
+def train(*arguments, **options):
+    """Start train_keras.py in a process that has not imported TensorFlow yet."""
+    return forked.train(*arguments, tensorflow=False, **options)
 
 
 # -- the run folder --------------------------------------------------------------------------------------------
-
-
-def assert_finished(folder: Path) -> None:
-    """Assert that a folder holds a run's files and none that only a run that goes on needs."""
-    names = {path.name for path in folder.iterdir()}
-    assert names >= RUN_FILES
-    assert "training_state.npz" not in names
-    assert not [name for name in names if name.startswith(".")]
-    assert read(folder, "config.json")["finished"] is True
 
 
 def test_the_run_folder_holds_the_files_of_a_run(first):
@@ -201,7 +93,7 @@ def test_config_tells_all_of_the_run(first, small_images):
     assert len(config["data_sha256"]) == 64
 
 
-def test_the_checksum_is_of_names_and_content(first, trained, small_images):
+def test_the_checksum_is_of_names_and_content(first, small_images):
     digest = hashlib.sha256()
     for name in ("NOR", "PVC", "LBB"):
         for path in sorted((small_images / name).iterdir()):
@@ -262,14 +154,14 @@ def test_the_pictures_are_pictures(first):
 # -- the seed --------------------------------------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_run(first, trained):
+def test_the_same_seed_gives_the_same_run(first):
     """`again` was also started with --resume in a folder that was not there."""
     again = trained("again")[0]
     assert losses(again) == losses(first[0])
     assert (again / "predictions.csv").read_bytes() == (first[0] / "predictions.csv").read_bytes()
 
 
-def test_another_seed_gives_another_split_and_other_losses(first, trained):
+def test_another_seed_gives_another_split_and_other_losses(first):
     other = trained("moved, other seed")[0]
     assert {row["file"] for row in rows(other / "predictions.csv")} != {
         row["file"] for row in rows(first[0] / "predictions.csv")
@@ -280,7 +172,7 @@ def test_another_seed_gives_another_split_and_other_losses(first, trained):
 # -- splits ----------------------------------------------------------------------------------------------------
 
 
-def test_records_are_kept_apart(trained):
+def test_records_are_kept_apart():
     config = read(trained("augmented")[0], "config.json")
     parts = [set(config[f"{part}_records"]) for part in ("train", "validation", "test")]
     assert all(parts)
@@ -288,7 +180,7 @@ def test_records_are_kept_apart(trained):
     assert sum(map(len, parts)) == 10
 
 
-def test_ds1_ds2_tests_on_ds2_with_and_without_record_202(trained):
+def test_ds1_ds2_tests_on_ds2_with_and_without_record_202():
     folder = trained("ds1-ds2")[0]
     config, metrics = read(folder, "config.json"), read(folder, "metrics.json")
     assert config["test_records"] == ["100", "103", "202"]
@@ -305,7 +197,7 @@ def test_ds1_ds2_tests_on_ds2_with_and_without_record_202(trained):
     assert without["accuracy"] == pytest.approx(np.mean(right))
 
 
-def test_a_strangers_folder_trains(trained):
+def test_a_strangers_folder_trains():
     """Names without records, colour, odd sizes, JPEG, class names of all kinds."""
     folder = trained("stranger")[0]
     config = read(folder, "config.json")
@@ -315,7 +207,7 @@ def test_a_strangers_folder_trains(trained):
     assert load_model(folder / "best.keras")[1] == ["Größe 1", "b", "zwei"]
 
 
-def test_folds_test_every_image_once(trained, small_images):
+def test_folds_test_every_image_once(small_images):
     folder, result, _ = trained("folds")
     tested = [row["file"] for i in range(2) for row in rows(folder / f"fold-{i}" / "predictions.csv")]
     assert sorted(tested) == sorted(str(path.relative_to(small_images)) for path in small_images.glob("*/*"))
@@ -324,7 +216,7 @@ def test_folds_test_every_image_once(trained, small_images):
         assert_finished(folder / f"fold-{i}")
 
 
-def test_folds_are_summed_up(trained):
+def test_folds_are_summed_up():
     folder = trained("folds")[0]
     accuracies = [read(folder / f"fold-{i}", "metrics.json")["accuracy"] for i in range(2)]
     summary = read(folder, "folds.json")
@@ -333,19 +225,10 @@ def test_folds_are_summed_up(trained):
     assert summary["accuracy"]["standard_deviation"] == pytest.approx(np.std(accuracies, ddof=1))
 
 
-def test_one_fold_alone_is_the_same_as_among_all(trained):
+def test_one_fold_alone_is_the_same_as_among_all():
     one, among = trained("fold 1")[0], trained("folds")[0] / "fold-1"
     assert losses(one) == losses(among)
     assert (one / "predictions.csv").read_bytes() == (among / "predictions.csv").read_bytes()
-
-
-def test_a_metric_that_a_fold_lacks_is_left_out_of_the_mean():
-    names = ("accuracy", "sensitivity", "specificity", "ppv", "f1")
-    summary = fold_means(
-        [dict.fromkeys(names, 0.5) | {"auc": auc, "specificity": None} for auc in (0.5, 1.0, None)]
-    )
-    assert summary["auc"]["mean"] == 0.75
-    assert summary["specificity"] is None
 
 
 @pytest.mark.parametrize(
@@ -364,18 +247,17 @@ def test_images_are_moved_and_classes_drawn_as_network_and_epochs_want_it(given,
     assert (options.shift, options.balance) == (shift, balance)
 
 
-def test_a_run_of_before_there_was_shift_can_be_gone_on_with(first, tmp_path, small_images, run):
+def test_a_run_of_before_there_was_shift_can_be_gone_on_with(first, tmp_path, small_images):
     shutil.copytree(first[0], tmp_path / "run")
-    config = read(tmp_path / "run", "config.json")
-    assert (config["options"].pop("shift"), config["options"].pop("balance")) == (1, 0.25)
-    assert config["options"].pop("keep") == "best"
-    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    options = read(tmp_path / "run", "config.json")["options"]
+    assert (options.pop("shift"), options.pop("balance"), options.pop("keep")) == (1, 0.25, "best")
+    change(tmp_path / "run" / "config.json", options=options)
     options = ["--data", small_images, "--output", tmp_path / "run", *COMMON, "--resume"]
-    assert run("train_keras.py", *options, "--shift", 0, "--balance", 0).returncode == 0
-    assert run("train_keras.py", *options).returncode == 2
+    assert train(*options, "--shift", 0, "--balance", 0).returncode == 0
+    assert train(*options).returncode == 2
 
 
-def test_which_epoch_is_kept_changes_nothing_else(first, trained):
+def test_which_epoch_is_kept_changes_nothing_else(first):
     folder = trained("keep last")[0]
     assert losses(folder) == losses(first[0])
     assert read(folder, "metrics.json")["best_epoch"] == 2
@@ -385,110 +267,18 @@ def test_which_epoch_is_kept_changes_nothing_else(first, trained):
     assert "Validation alone chose" in (first[0] / "report.html").read_text()
 
 
-@pytest.mark.parametrize(("keep", "kept"), [("best", 1), ("last", 2)])
-def test_best_keras_is_the_epoch_that_keep_asks_for(tmp_path, keep, kept):
-    """The validation loss rises in the second epoch."""
-
-    model = train_keras.build(
-        train_keras.read_options(["--data", "x", "--output", "y", "--epochs", "2"]), "float32", 2, 1
-    )[0]
-
-    class Batches:
-        images = [None] * 100
-
-        def __len__(self):
-            return 1
-
-        def set_epoch(self, _epoch):
-            pass
-
-    recorder = Recorder(
-        tmp_path, ["a", "b"], Batches(), lambda _step: 0.1, 2, {"validation": 10, "test": 10}, keep=keep
-    )
-    recorder.set_model(model)
-    bias = model.weights[-1]
-    for epoch in (0, 1):
-        recorder.on_epoch_begin(epoch)
-        recorder.on_test_begin()
-        bias.assign([epoch + 1, 0])
-        logs = {"cross_entropy": 0.5, "accuracy": 0.5, "val_cross_entropy": 0.5 + epoch, "val_accuracy": 0.5}
-        time.sleep(0.01)
-        recorder.on_epoch_end(epoch, logs)
-    assert load_model(tmp_path / "best.keras")[0].weights[-1].numpy()[0] == kept
-
-
-FEED = """
-import json, sys
-import train_keras
-from train_keras import feed
-
-devices, scope = train_keras.choose_devices(int(sys.argv[2]))
-import keras
-from DataGenerator import DataGenerator
-
-batches = DataGenerator(sys.argv[1], 8, seed=2, devices=len(devices))
-expected, seen = [], []
-for epoch in range(3):
-    batches.set_epoch(epoch)
-    expected.append([float((255 - batches[i][0].astype(float)).sum()) for i in range(len(batches))])
-batches.set_epoch(0)
-
-
-class Seen(keras.callbacks.Callback):
-    def on_epoch_begin(self, epoch, logs=None):
-        seen.append([])
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.model.reset_metrics()
-
-    def on_train_batch_end(self, batch, logs=None):
-        seen[-1].append(float(logs["total"]))
-
-    def on_epoch_end(self, epoch, logs=None):
-        batches.set_epoch(epoch + 1)
-
-
-with scope():
-    images = keras.Input((128, 128, 1), dtype="uint8")
-    sums = keras.ops.sum(255.0 - keras.ops.cast(images, "float64"), (1, 2, 3))
-    model = keras.Model(images, keras.layers.Dense(1)(sums[:, None] * 0) * 0 + keras.ops.cast(sums[:, None], "float32"))
-    model.compile("sgd", "mse", weighted_metrics=[keras.metrics.MeanMetricWrapper(lambda y, p: p[:, 0], name="total")])
-model.fit(feed(batches), epochs=3, shuffle=False, verbose=0, callbacks=[Seen()])
-print(json.dumps([expected, seen, len(feed(batches))]))
-"""
-
-
-@pytest.mark.parametrize("devices", [1, 2])
-def test_each_epoch_is_trained_on_its_own_batches_in_their_order(small_images, devices):
-    """Also on several devices, where Keras reads a PyDataset's batches from one queue twice."""
-    result = subprocess.run(
-        [sys.executable, "-c", FEED, str(small_images), str(devices)],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    expected, seen, length = json.loads(result.stdout)
-    assert length == len(expected[0]) == 8
-    # The last batch is filled up with images of weight 0, which the mean leaves out.
-    means = [[total / 8 for total in epoch[:-1]] for epoch in expected]
-    np.testing.assert_allclose([epoch[:-1] for epoch in seen], means, rtol=1e-5)
-    assert not np.allclose(means[0], means[1])
-
-
 # -- devices, precision, augmentation, time --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "devices"), [("2 devices", 2), ("3 devices", 3)])
-def test_any_batch_and_data_size_trains_on_several_devices(trained, name, devices):
+def test_any_batch_and_data_size_trains_on_several_devices(name, devices):
     """Also a batch smaller than the number of devices, and one with a single image left over."""
     folder = trained(name)[0]
     assert len(read(folder, "config.json")["devices"]) == devices
     assert len(losses(folder)) == 1
 
 
-def test_a_mixed_precision_saves_float32(trained):
+def test_a_mixed_precision_saves_float32():
     folder = trained("bfloat16")[0]
     assert read(folder, "config.json")["precision"] == "mixed_bfloat16"
     model = keras.models.load_model(folder / "best.keras")
@@ -496,114 +286,81 @@ def test_a_mixed_precision_saves_float32(trained):
     assert {str(weight.dtype) for weight in model.weights} == {"float32"}
 
 
-def test_augmentation_trains(trained):
-    for name, classes in (("augmented", "all"), ("paper's augmentation", "arrhythmias")):
+def test_augmentation_trains():
+    for name, classes in (("augmented", "all"), ("2 devices", "arrhythmias")):
         options = read(trained(name)[0], "config.json")["options"]
         assert (options["augment"], options["augment_classes"]) == (True, classes)
 
 
-def test_a_time_limit_shorter_than_an_epoch_still_gives_results(trained):
+def test_a_time_limit_shorter_than_an_epoch_still_gives_results():
     folder, result, seconds = trained("36 s")
     assert seconds < 36
     assert "stopping before --max-hours" in result.stdout
     metrics = read(folder, "metrics.json")
     assert metrics["stopped_early"] is True
     assert metrics["epochs"] == 0
-    assert keras.models.load_model(folder / "best.keras").output_shape == (None, 2)
-    assert len(rows(folder / "predictions.csv")) == metrics["test_images"] == 80
+    assert keras.models.load_model(folder / "best.keras").output_shape == (None, 3)
+    assert len(rows(folder / "predictions.csv")) == metrics["test_images"] == 6
     assert read(folder, "config.json")["finished"] is False
 
 
-def test_a_time_limit_ends_all_folds(trained):
+def test_a_time_limit_ends_all_folds():
     """No fold starts after one that was stopped, and there is no summary of half a cross-validation."""
     folder, result, _ = trained("folds, 4 s")
     assert [path.name for path in folder.iterdir()] == ["fold-0"]
     assert "go on with --resume" in result.stdout
 
 
-def test_images_that_do_not_fit_into_memory_train_alike(first, trained):
+def test_images_that_do_not_fit_into_memory_train_alike(first):
     folder, result, _ = trained("read as needed")
     assert "read as needed" in result.stdout
     assert losses(folder) == losses(first[0])
 
 
-def test_compiling_does_not_count_as_the_rate_of_training(tmp_path, monkeypatch):
-    """With 10 s for the first batch and 0.1 s for others, an hour is enough for more than one batch."""
-
-    clock = [1000.0]
-    monkeypatch.setattr("ecgbeats.runs.recorder.time.time", lambda: clock[0])
-
-    class Batches:
-        batch_size = 128
-
-    recorder = Recorder(
-        tmp_path, ["a", "b"], Batches, None, 1, {"validation": 10_000, "test": 10_000}, deadline=1100.0
-    )
-    recorder._started = clock[0]
-    with pytest.raises(TimeIsUp):
-        for batch in range(10_000):
-            clock[0] += 0.1 if batch else 10.0
-            recorder.on_train_batch_end(batch)
-    # Scoring takes half of 0.1 s for each of 79 batches, and a quarter more in reserve.
-    scoring = 1.25 * 0.05 * 10_000 / 128
-    assert clock[0] == pytest.approx(1100 - SPARE_SECONDS - scoring, abs=0.5)
-
-
 # -- a folder that holds a run ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def no_keras(tmp_path):
-    """An environment in which whoever imports TensorFlow or Keras ends at once with status 77."""
-    for name in ("tensorflow", "keras", "jax"):
-        (tmp_path / "poison" / name).mkdir(parents=True)
-        (tmp_path / "poison" / name / "__init__.py").write_text("import os\nos._exit(77)\n")
-    return {"PYTHONPATH": str(tmp_path / "poison")}
-
-
-def test_a_finished_run_is_refused_and_untouched(first, small_images, run, refused, no_keras):
+def test_a_finished_run_is_refused_and_untouched(first, small_images, no_keras):
     before = snapshot(first[0])
     for extra in ([], ["--folds", 2]):
-        result = run(
-            "train_keras.py", "--data", small_images, "--output", first[0], *COMMON, *extra, env=no_keras
-        )
-        refused(result, str(first[0]), "holds a run", "--resume")
+        result = train("--data", small_images, "--output", first[0], *COMMON, *extra, env=no_keras)
+        assert_refused(result, str(first[0]), "holds a run", "--resume")
         assert result.stdout == ""
     assert snapshot(first[0]) == before
 
 
 @pytest.mark.parametrize("name", ["metrics.json", "log.csv", "best.keras"])
-def test_any_results_in_the_folder_are_refused(tmp_path, small_images, run, refused, no_keras, name):
+def test_any_results_in_the_folder_are_refused(tmp_path, small_images, no_keras, name):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / name).write_text("mine")
-    result = run("train_keras.py", "--data", small_images, "--output", tmp_path / "run", env=no_keras)
-    refused(result, "holds a run")
+    result = train("--data", small_images, "--output", tmp_path / "run", env=no_keras)
+    assert_refused(result, "holds a run")
     assert (tmp_path / "run" / name).read_text() == "mine"
 
 
-def test_folds_are_refused_before_any_is_trained(trained, tmp_path, small_images, run, refused, no_keras):
+def test_folds_are_refused_before_any_is_trained(tmp_path, small_images, no_keras):
     (tmp_path / "run" / "fold-1").mkdir(parents=True)
     (tmp_path / "run" / "fold-1" / "log.csv").write_text("mine")
     options = ["--data", small_images, "--output", tmp_path / "run", "--folds", 2]
-    refused(run("train_keras.py", *options, env=no_keras), "fold-1", "holds a run")
+    assert_refused(train(*options, env=no_keras), "fold-1", "holds a run")
     assert not (tmp_path / "run" / "fold-0").exists()
 
 
-def test_resuming_a_finished_run_changes_nothing(first, folders, run, no_keras):
+def test_resuming_a_finished_run_changes_nothing(first, no_keras):
     before = snapshot(first[0])
     # Another path of the data, other devices and a time limit are no other run.
-    others = ["--data", folders["moved"], "--devices", 2, "--max-hours", 1]
-    result = run("train_keras.py", "--output", first[0], *COMMON, *others, "--resume", env=no_keras)
+    others = ["--data", data("moved"), "--devices", 2, "--max-hours", 1]
+    result = train("--output", first[0], *COMMON, *others, "--resume", env=no_keras)
     assert (result.returncode, result.stderr) == (0, "")
     assert "nothing to do" in result.stdout
     assert snapshot(first[0]) == before
 
 
-def test_resuming_finished_folds_changes_nothing(trained, small_images, run, no_keras):
+def test_resuming_finished_folds_changes_nothing(small_images, no_keras):
     folder = trained("folds")[0]
     before = snapshot(folder)
-    options = ["--data", small_images, "--output", folder, "--epochs", 1, "--folds", 2, "--resume"]
-    result = run("train_keras.py", *options, env=no_keras)
+    arguments = [small_images, *RUNS["folds"][2:], "--output", folder, "--resume"]
+    result = train("--data", *arguments, env=no_keras, patch=forked.add_networks)
     assert (result.returncode, result.stderr) == (0, "")
     assert snapshot(folder) == before
 
@@ -615,24 +372,23 @@ def test_resuming_finished_folds_changes_nothing(trained, small_images, run, no_
         *(("--limit", 9), ("--augment", None), ("--learning-rate", 0.5), ("--folds", 2)),
     ],
 )
-def test_resuming_with_another_option_is_refused(first, small_images, run, refused, no_keras, option, value):
+def test_resuming_with_another_option_is_refused(first, small_images, no_keras, option, value):
     before = snapshot(first[0])
     extra = [option] if value is None else [option, value]
-    result = run(
-        *("train_keras.py", "--data", small_images, "--output", first[0], *COMMON, *extra, "--resume"),
+    result = train(
+        *("--data", small_images, "--output", first[0], *COMMON, *extra, "--resume"),
         env=no_keras,
     )
-    refused(result, option)
+    assert_refused(result, option)
     assert snapshot(first[0]) == before
 
 
-def test_resuming_with_other_data_is_refused(trained, folders, run, refused, no_keras):
+def test_resuming_with_other_data_is_refused(no_keras):
     folder = trained("36 s")[0]
     before = snapshot(folder)
-    arguments = [argument for argument in RUNS["36 s"] if argument != "many"]
-    arguments[0:1] = ["--data", folders["small"]]
-    result = run("train_keras.py", "--output", folder, *arguments, "--resume", env=no_keras)
-    refused(result, "--data", "checksum")
+    arguments = ["--data", data("aami"), *RUNS["36 s"][2:], "--output", folder, "--resume"]
+    result = train(*arguments, env=no_keras, patch=forked.add_networks)
+    assert_refused(result, "--data", "checksum")
     assert snapshot(folder) == before
 
 
@@ -640,13 +396,13 @@ def test_resuming_with_other_data_is_refused(trained, folders, run, refused, no_
 
 
 @pytest.fixture
-def refuse(tmp_path, small_images, run, refused, no_keras):
+def refuse(tmp_path, small_images, no_keras):
     """Assert that options are refused, in one line, before Keras is imported, with nothing written."""
 
     def check(*arguments, words=(), data=small_images, output=None):
         output = output or tmp_path / "run"
-        result = run("train_keras.py", "--data", data, "--output", output, *arguments, env=no_keras)
-        refused(result, *words)
+        result = train("--data", data, "--output", output, *arguments, env=no_keras)
+        assert_refused(result, *words)
         assert result.stdout == ""
         assert not (tmp_path / "run").exists()
 
@@ -695,8 +451,8 @@ def test_bad_options(refuse, arguments, words):
     refuse(*arguments, words=words)
 
 
-def test_missing_options(run, refused, no_keras):
-    refused(run("train_keras.py", env=no_keras), "--data", "--output")
+def test_missing_options(no_keras):
+    assert_refused(train(env=no_keras), "--data", "--output")
 
 
 def test_data_that_is_no_data(refuse, tmp_path, image_maker):
@@ -715,8 +471,8 @@ def test_data_that_is_no_data(refuse, tmp_path, image_maker):
 
 
 @pytest.mark.parametrize("split", ["records", "ds1-ds2"])
-def test_splits_of_records_need_record_names(refuse, folders, split):
-    refuse("--split", split, data=folders["stranger"], words=[f"--split {split}", "RECORD_SAMPLE.png"])
+def test_splits_of_records_need_record_names(refuse, split):
+    refuse("--split", split, data=data("stranger"), words=[f"--split {split}", "RECORD_SAMPLE.png"])
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg"])
@@ -751,79 +507,6 @@ def test_an_output_that_may_not_be_written_to(small_images, refused):
         closed.mkdir(mode=0o555)
         # Root may write anywhere, so it becomes "nobody".
         other_user = {"patch": os.setuid, "patch_arguments": (65534,)} if os.geteuid() == 0 else {}
-        result = train("--data", small_images, "--output", closed / "run", **other_user)
-    refused(result, "--output", "closed", "permission")
+        result = forked.train("--data", small_images, "--output", closed / "run", **other_user)
+    assert_refused(result, "--output", "closed", "permission")
     assert result.stdout == ""
-
-
-# -- JAX -------------------------------------------------------------------------------------------------------
-
-# Each line is a command line; the number of CPU devices is fixed when JAX starts, so the first has most.
-JAX_DRIVER = """
-import json, sys
-import evaluate_keras, train_keras
-for script, arguments in json.loads(sys.argv[1]):
-    {"train": train_keras, "evaluate": evaluate_keras}[script].main(arguments)
-assert "tensorflow" not in sys.modules
-"""
-
-
-@pytest.fixture(scope="module")
-def without_tensorflow(tmp_path_factory):
-    """The environment for JAX: as if TensorFlow was not installed."""
-    jax = subprocess.run([sys.executable, "-c", "import jax"], capture_output=True)
-    if jax.returncode:
-        pytest.skip("JAX is not installed here (requirements-jax.txt)")
-    folder = tmp_path_factory.mktemp("without")
-    (folder / "tensorflow.py").write_text("raise ImportError('No module named tensorflow')\n")
-    return {"KERAS_BACKEND": "jax", "PYTHONPATH": f"{folder}{os.pathsep}{PROJECT}"}
-
-
-def test_jax_trains_without_tensorflow(tmp_path, small_images, without_tensorflow):
-    commands = [
-        # 48 training images: a remainder of 1 on two devices.
-        ("train", "--output two --epochs 1 --batch-size 47 --devices 2"),
-        ("train", "--output one --epochs 2 --batch-size 16 --max-hours 1"),
-        ("train", "--output stopped --epochs 9 --batch-size 1 --max-hours 0.001"),
-        ("evaluate", "one/best.keras --output scores --batch-size 16"),
-    ]
-    lines = [(script, [*text.split(), "--data", str(small_images)]) for script, text in commands]
-    result = subprocess.run(
-        [sys.executable, "-c", JAX_DRIVER, json.dumps(lines)],
-        **{"cwd": tmp_path, "env": {**os.environ, **without_tensorflow}},
-        capture_output=True,
-        text=True,
-    )
-    assert (result.returncode, result.stderr) == (0, "")
-    config = read(tmp_path / "two", "config.json")
-    assert config["backend"] == "jax"
-    assert len(config["devices"]) == 2
-    assert len(losses(tmp_path / "one")) == 2
-    assert_finished(tmp_path / "one")
-    assert read(tmp_path / "stopped", "metrics.json")["stopped_early"] is True
-    scores = read(tmp_path / "scores", "metrics.json")
-    assert scores["confusion_matrix"] == read(tmp_path / "one", "metrics.json")["confusion_matrix"]
-
-
-@pytest.mark.slow
-def test_jax_goes_on_after_a_kill(tmp_path, small_images, without_tensorflow):
-    arguments = ["--data", small_images, *COMMON, "--epochs", 3, "--resume", "--output"]
-    command = [sys.executable, PROJECT / "train_keras.py", *arguments]
-    kill = (
-        "import sys, forked, command, train_keras\n"
-        "forked.die_at_file('log.csv', 'written', 3)\n"  # the header and two epochs
-        "command.run(train_keras.main)\n"
-    )
-    environment = {**os.environ, **without_tensorflow}
-    killed = {**environment, "PYTHONPATH": f"{environment['PYTHONPATH']}{os.pathsep}{PROJECT / 'tests'}"}
-    for start, folder, env, status in (
-        (command, "unbroken", environment, 0),
-        ([sys.executable, "-c", kill, *arguments], "killed", killed, -9),
-        (command, "killed", environment, 0),
-    ):
-        line = [*map(str, start), str(tmp_path / folder)]
-        result = subprocess.run(line, env=env, capture_output=True, text=True)
-        assert result.returncode == status, result.stderr
-    one, other = (np.array(losses(tmp_path / name), float) for name in ("killed", "unbroken"))
-    assert len(one) == 3
-    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)

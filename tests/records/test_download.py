@@ -1,4 +1,4 @@
-"""download_records against a small server on this machine that misbehaves on demand."""
+"""The download against a small server on this machine that misbehaves on demand."""
 
 import email.utils
 import fcntl
@@ -8,21 +8,18 @@ import os
 import pty
 import re
 import signal
-import subprocess
-import sys
 import termios
 import threading
 import time
-from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.records import download
 from ecgbeats.records.download import AT_A_TIME, _seconds_of, download_mitdb
 
 import pytest
+import wfdb
+from conftest import PROJECT, start_python
 
-TOP = Path(__file__).resolve().parents[2]
-MITDB = TOP.parent / "shared" / "mitdb"
 WAITS_S = (0.01,) * 5
 
 
@@ -61,15 +58,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        with self.server.lock:
-            self.server.at_once += 1
-            self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
         try:
             self.answer()
         finally:
             self.close_connection = True
-            with self.server.lock:
-                self.server.at_once -= 1
 
     def answer(self):
         server = self.server
@@ -79,7 +71,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             server.requests.append((name, asked))
             server.agents.add(self.headers["User-Agent"])
             fault = server.faults[name].pop(0) if server.faults.get(name) else server.always.get(name, {})
+            server.at_once += 1
+            server.most_at_once = max(server.most_at_once, server.at_once)
         time.sleep(fault.get("delay", 0))
+        with server.lock:  # before the answer: with it the client is free to ask for the next
+            server.at_once -= 1
         if "status" in fault or name not in server.files:
             self.send_response(fault.get("status", 404))
             for key, value in fault.get("headers", {}).items():
@@ -181,12 +177,9 @@ def test_fetches_each_file_once_and_returns_the_folder(server, tmp_path):
     assert sorted(server.requests) == sorted((name, None) for name in server.files)
 
 
-def test_real_records_are_read_by_wfdb_after_the_download(tmp_path):
-    if not MITDB.is_dir():
-        pytest.skip("no real records in ../shared/mitdb")
-    wfdb = pytest.importorskip("wfdb")
+def test_real_records_are_read_by_wfdb_after_the_download(tmp_path, mitdb):
     names = [f"{record}.{kind}" for record in (100, 207) for kind in ("hea", "atr", "dat")]
-    server = serve(with_lists({name: (MITDB / name).read_bytes() for name in names}))
+    server = serve(with_lists({name: (mitdb / name).read_bytes() for name in names}))
     server.faults["207.dat"] = [{"send": 300_000}]
     fetch(server, tmp_path)
     server.shutdown()
@@ -520,28 +513,21 @@ def test_a_log_gets_a_few_lines_and_no_carriage_return(server, tmp_path, capsys)
 
 # The next tests run the download as make_dataset.py does, in a process of its own.
 SCRIPT = (
-    "import sys, command\n"
-    "from download_records import download_mitdb\n"
+    "from ecgbeats import command\n"
+    "from ecgbeats.records.download import download_mitdb\n"
     "command.run(lambda argv: print(download_mitdb(argv[0])) or 0)\n"
 )
 
 
 def start(server, folder, **options):
-    return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(folder)],
-        env=os.environ | {"MITDB_ADDRESS": server.address, "PYTHONPATH": str(TOP)},
-        stdout=subprocess.PIPE,
-        text=True,
-        # A test run in the background ignores SIGINT, and its children would too.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        **options,
-    )
+    env = os.environ | {"MITDB_ADDRESS": server.address, "PYTHONPATH": str(PROJECT)}
+    return start_python("-c", SCRIPT, folder, env=env, **options)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_soon_and_the_next_run_goes_on(number, status, server, tmp_path):
     server.faults["100.dat"] = [{"send": 70_000, "stall": True}]
-    process = start(server, tmp_path, stderr=subprocess.PIPE)
+    process = start(server, tmp_path)
     assert server.silent.wait(20)
     begin = time.monotonic()
     while not (tmp_path / "101.dat").exists():  # the other threads' files come meanwhile
@@ -565,7 +551,7 @@ def test_a_full_disk_ends_with_1(server, tmp_path):
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here")
     (tmp_path / ".100.dat.partial").symlink_to("/dev/full")
-    process = start(server, tmp_path, stderr=subprocess.PIPE)
+    process = start(server, tmp_path)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 1
     assert re.fullmatch(r"error: no space left on the disk.*\n", errors)
@@ -574,7 +560,7 @@ def test_a_full_disk_ends_with_1(server, tmp_path):
 
 def test_a_missing_file_ends_with_2_and_one_line(server, tmp_path):
     server.always["100.hea"] = {"status": 404}
-    process = start(server, tmp_path, stderr=subprocess.PIPE)
+    process = start(server, tmp_path)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 2
     assert re.fullmatch(r"error: http://127.*100\.hea: the server answers 404 Not Found; .*\n", errors)

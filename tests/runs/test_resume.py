@@ -7,8 +7,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import zipfile
 from pathlib import Path
@@ -17,9 +15,10 @@ import cv2
 import keras
 import numpy as np
 import pytest
-from conftest import PROJECT
+from conftest import assert_refused, once
 from forked import (
-    Training,
+    Command,
+    add_networks,
     block_in_native_code,
     die_at_batch,
     die_at_file,
@@ -35,20 +34,24 @@ OPTIONS = ["--model", "fast", "--epochs", EPOCHS, "--batch-size", 16, "--augment
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory, small_images):
+def unbroken(small_images):
     """A run that nothing disturbed, to compare with."""
-    folder = tmp_path_factory.mktemp("unbroken") / "run"
-    result = train("--data", small_images, "--output", folder, *OPTIONS)
+    folder, result = once(
+        "unbroken", lambda folder: train("--data", small_images, "--output", folder / "run", *OPTIONS)
+    )
     assert result.returncode == 0, result.stderr
-    return folder
+    return folder / "run"
 
 
 @pytest.fixture
 def resumed(tmp_path, small_images):
     """Start the run, or go on with it, as the same command line does."""
-    return lambda *extra, **patch: Training(
-        "--data", small_images, "--output", tmp_path / "run", *OPTIONS, "--resume", *extra, **patch
-    )
+
+    def start(*extra, **options):
+        arguments = ["--data", small_images, "--output", tmp_path / "run", *OPTIONS, "--resume", *extra]
+        return Command("train_keras.py", *arguments, **options)
+
+    return start
 
 
 def partial_files(folder: Path) -> list[str]:
@@ -128,26 +131,12 @@ def test_killed_inside_epochs_the_run_ends_as_if_unbroken(unbroken, resumed, tmp
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 def test_on_jax_a_resumed_run_ends_as_an_unbroken_one(tmp_path, small_images):
     """The last but one state is inside the second epoch; Keras on JAX reads ahead in its own way."""
-    code = (
-        "import sys, forked, train_keras\n"
-        "from ecgbeats import command\n"
-        "forked.die_inside_an_epoch(int(sys.argv.pop(1)))\n"
-        "command.run(train_keras.main)\n"
-    )
-
-    def train_on_jax(folder, states):
-        return subprocess.run(
-            [sys.executable, "-c", code, str(states), "--data", small_images, "--output", folder]
-            + [str(option) for option in OPTIONS]
-            + ["--resume"],
-            env={**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": f"{PROJECT}:{PROJECT / 'tests'}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
     for folder, states, status in [("one", 0, 0), ("two", 4, -9), ("two", 1, -9), ("two", 0, 0)]:
-        result = train_on_jax(tmp_path / folder, states)
+        result = train(
+            *("--data", small_images, "--output", tmp_path / folder, *OPTIONS, "--resume"),
+            **{"patch": die_inside_an_epoch, "patch_arguments": (states,)},
+            **{"env": {"KERAS_BACKEND": "jax"}, "tensorflow": False},
+        )
         assert result.returncode == status, result.stderr
     assert "going on after epoch 2" in result.stdout or "going on in epoch 2" in result.stdout
     assert_same_run(tmp_path / "two", tmp_path / "one")
@@ -163,7 +152,6 @@ def test_killed_again_and_again_the_run_ends_as_if_unbroken(unbroken, resumed, t
         (die_at_file, ("training_state.npz", "half", 1), 1),
         (
             die_at_file,
-            die_inside_an_epoch,
             ("log.csv", "written", 3),
             2,
         ),  # epochs 2 and 3: the first writing only restores the log
@@ -215,20 +203,20 @@ def test_killed_at_random_moments_the_run_ends_as_if_unbroken(unbroken, resumed,
     assert_same_run(run, unbroken)
 
 
-def test_a_broken_state_is_told(unbroken, tmp_path, small_images, run, refused):
+def test_a_broken_state_is_told(unbroken, tmp_path, small_images):
     shutil.copytree(unbroken, tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     (tmp_path / "run" / "config.json").write_text(json.dumps(config | {"finished": False}))
     (tmp_path / "run" / "training_state.npz").write_bytes(b"PK\x03\x04 cut off")
     result = train("--data", small_images, "--output", tmp_path / "run", *OPTIONS, "--resume")
-    refused(result, "training_state.npz", "--output")
+    assert_refused(result, "training_state.npz", "--output")
     assert (tmp_path / "run" / "log.csv").read_bytes() == (unbroken / "log.csv").read_bytes()
 
 
 # -- stopped ---------------------------------------------------------------------------------------------------
 
 
-def wait_for(training: Training, word: str) -> None:
+def wait_for(training: Command, word: str) -> None:
     """Wait until the training has printed a word."""
     end = time.monotonic() + 120
     while word not in training.stdout.read_text():
@@ -237,13 +225,22 @@ def wait_for(training: Training, word: str) -> None:
         time.sleep(0.05)
 
 
+def with_threads() -> None:
+    add_networks()
+    leave_no_memory()
+
+
 @pytest.mark.parametrize(
     ("number", "status", "patch"),
-    [(signal.SIGTERM, 143, None), (signal.SIGINT, 130, None), (signal.SIGTERM, 143, leave_no_memory)],
+    [
+        (signal.SIGTERM, 143, add_networks),
+        (signal.SIGINT, 130, add_networks),
+        (signal.SIGTERM, 143, with_threads),
+    ],
 )
 def test_a_signal_ends_a_training(resumed, tmp_path, number, status, patch):
     """The last time with threads that read images."""
-    training = resumed("--epochs", 1000, patch=patch)
+    training = resumed("--model", "tiny", "--epochs", 1000, patch=patch)
     wait_for(training, "epoch    1/")
     training.kill(number)
     result = training.end(20)
@@ -267,7 +264,7 @@ def test_a_signal_ends_a_training_inside_a_long_step(resumed, tmp_path):
 @pytest.mark.slow
 def test_a_signal_ends_a_real_long_step(tmp_path, image_maker):
     images = image_maker(tmp_path / "data", {"NOR": 80, "PVC": 80})
-    training = Training("--data", images, "--output", tmp_path / "run", "--model", "paper")
+    training = Command("train_keras.py", "--data", images, "--output", tmp_path / "run", "--model", "paper")
     wait_for(training, "parameters")
     time.sleep(6)
     sent = time.monotonic()
@@ -318,13 +315,13 @@ def test_no_room_from_the_start_is_told(tmp_path, small_images, size):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
 @pytest.mark.slow
-def test_a_small_disk_that_fills_up_is_told(tmp_path, small_images, run):
+def test_a_small_disk_that_fills_up_is_told(tmp_path, small_images):
     disk = tmp_path / "disk"
     disk.mkdir()
     if os.system(f"mount -t tmpfs -o size=2300k none {disk} 2>/dev/null"):
         pytest.skip("mounting is not allowed here")
     try:
-        result = run("train_keras.py", "--data", small_images, "--output", disk / "run", "--epochs", 1)
+        result = train("--data", small_images, "--output", disk / "run", "--epochs", 1)
         assert result.returncode == 1
         assert result.stderr.startswith("error: no space left")
         assert len(result.stderr.splitlines()) == 1

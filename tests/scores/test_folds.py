@@ -1,6 +1,5 @@
 """Cross-validation whose folds are trained one by one, on several machines, and summed up on another."""
 
-import csv
 import json
 import shutil
 import signal
@@ -13,31 +12,35 @@ from ecgbeats.scores.metrics import score
 import cv2
 import numpy as np
 import pytest
-from forked import die_at_file, train
+from conftest import assert_refused, make_images, once
+from forked import add_networks, die_at_file, train
+from run_folders import change, read, rows, snapshot
 
 CLASSES = ["NOR", "PVC", "LBB"]
 FOLDS = 3
 # 27 images: each fold tests nine of them.
 COUNTS = {"NOR": 12, "PVC": 9, "LBB": 6}
-OPTIONS = ["--epochs", 2, "--batch-size", 8, "--seed", 4, "--folds", FOLDS]
+OPTIONS = ["--model", "tiny", "--epochs", 2, "--batch-size", 8, "--seed", 4, "--folds", FOLDS]
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory, image_maker) -> Path:
-    return image_maker(tmp_path_factory.mktemp("images") / "data", COUNTS)
+def images() -> Path:
+    return once("images-of-folds", lambda folder: make_images(folder, COUNTS))[0]
 
 
 @pytest.fixture(scope="module")
-def machines(tmp_path_factory, images) -> list[Path]:
+def machines(images) -> list[Path]:
     """The run folders of three machines, each of which trained one fold, on a copy of the images."""
-    runs = []
-    for fold in range(FOLDS):
-        machine = tmp_path_factory.mktemp(f"machine-{fold}")
-        shutil.copytree(images, machine / "images")
-        runs.append(machine / "out")
-        result = train("--data", machine / "images", "--output", runs[-1], *OPTIONS, "--fold", fold)
-        assert (result.returncode, result.stderr) == (0, "")
-    return runs
+
+    def make(folder: Path) -> None:
+        for fold in range(FOLDS):
+            shutil.copytree(images, folder / str(fold) / "images")
+            arguments = ["--data", folder / str(fold) / "images", "--output", folder / str(fold) / "out"]
+            result = train(*arguments, *OPTIONS, "--fold", fold, patch=add_networks)
+            assert (result.returncode, result.stderr) == (0, "")
+
+    folder = once("machines", make)[0]
+    return [folder / str(fold) / "out" for fold in range(FOLDS)]
 
 
 @pytest.fixture
@@ -49,37 +52,14 @@ def collected(tmp_path, machines) -> Path:
 
 
 @pytest.fixture
-def gather(collected, tmp_path, run):
+def gather(collected, tmp_path, no_keras):
     """Give the command that sums up, where neither the images nor Keras can be found."""
-    for name in ("tensorflow", "keras", "jax"):
-        (tmp_path / "poison" / name).mkdir(parents=True)
-        (tmp_path / "poison" / name / "__init__.py").write_text("import os\nos._exit(77)\n")
 
     def start(*extra, data=tmp_path / "not here"):
         arguments = ["--data", data, "--output", collected, *OPTIONS, *extra]
-        return run("train_keras.py", *arguments, env={"PYTHONPATH": str(tmp_path / "poison")})
+        return train(*arguments, env=no_keras, tensorflow=False, patch=add_networks)
 
     return start
-
-
-def read(folder: Path, name: str) -> dict:
-    return json.loads((folder / name).read_text())
-
-
-def change(path: Path, **values) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
-
-
-def snapshot(folder: Path) -> dict:
-    return {
-        path.relative_to(folder): (path.stat().st_mtime_ns, path.is_file() and path.read_bytes())
-        for path in sorted(folder.rglob("*"))
-    }
-
-
-def predictions(folder: Path) -> list[dict]:
-    with open(folder / "predictions.csv", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def assert_summed_up(folder: Path, images: Path) -> dict:
@@ -101,12 +81,12 @@ def assert_summed_up(folder: Path, images: Path) -> dict:
             check(values[name], [metrics["per_class"][label][name] for metrics in each])
         assert values["support"] == [COUNTS[label] // FOLDS] * FOLDS
 
-    rows = [row for i in range(FOLDS) for row in predictions(folder / f"fold-{i}")]
+    tested = [row for i in range(FOLDS) for row in rows(folder / f"fold-{i}" / "predictions.csv")]
     files = sorted(str(path.relative_to(images)) for path in images.glob("*/*"))
-    assert sorted(row["file"] for row in rows) == files
+    assert sorted(row["file"] for row in tested) == files
     pooled = summary["pooled"]
-    true = np.array([CLASSES.index(row["true"]) for row in rows])
-    probabilities = np.array([[row[f"p_{name}"] for name in CLASSES] for row in rows], np.float32)
+    true = np.array([CLASSES.index(row["true"]) for row in tested])
+    probabilities = np.array([[row[f"p_{name}"] for name in CLASSES] for row in tested], np.float32)
     expected = score(true, probabilities, CLASSES)
     assert {key: pooled[key] for key in expected} == expected
     assert pooled["intervals"] == bootstrap_intervals(true, probabilities, CLASSES)
@@ -155,17 +135,21 @@ def test_folds_of_several_machines_are_summed_up(collected, gather, images):
     assert snapshot(collected) == again
 
 
+def die_after_an_epoch() -> None:
+    add_networks()
+    die_at_file("log.csv", "replaced", 2)  # the first time it is written with its header alone
+
+
 def test_a_fold_that_is_not_there_is_trained_and_nothing_else(collected, machines, images):
     """Also when that is interrupted; the end is the same as if another machine had trained it."""
     shutil.rmtree(collected / "fold-1")
     others = {fold: snapshot(collected / fold) for fold in ("fold-0", "fold-2")}
     arguments = ["--data", images, "--output", collected, *OPTIONS, "--resume"]
-    # log.csv is written with its header, then after the first epoch.
-    result = train(*arguments, patch=die_at_file, patch_arguments=("log.csv", "replaced", 2))
+    result = train(*arguments, patch=die_after_an_epoch)
     assert result.returncode == -signal.SIGKILL, result.stderr
     assert not (collected / "folds.json").exists()
     assert len((collected / "fold-1" / "log.csv").read_text().splitlines()) == 2
-    result = train(*arguments)
+    result = train(*arguments, patch=add_networks)
     assert (result.returncode, result.stderr) == (0, "")
     assert "Trained before: fold-0, fold-2" in result.stdout
     assert "Fold 1 of 3" in result.stdout
@@ -173,7 +157,7 @@ def test_a_fold_that_is_not_there_is_trained_and_nothing_else(collected, machine
     assert "going on after epoch 1" in result.stdout
     assert {fold: snapshot(collected / fold) for fold in others} == others
     assert_summed_up(collected, images)
-    here, there = predictions(collected / "fold-1"), predictions(machines[1])
+    here, there = rows(collected / "fold-1" / "predictions.csv"), rows(machines[1] / "predictions.csv")
     assert [row["file"] for row in here] == [row["file"] for row in there]
     for name in CLASSES:
         np.testing.assert_allclose(
@@ -220,13 +204,13 @@ def test_simulated_data_is_named(collected, gather):
 
 
 @pytest.fixture
-def refuse(gather, collected, refused):
+def refuse(gather, collected):
     """Assert that the folds are not summed up, in one line, and that nothing changes."""
 
     def check(*words, extra=("--resume",), **options):
         before = snapshot(collected)
         result = gather(*extra, **options)
-        refused(result, *words)
+        assert_refused(result, *words)
         assert "Fold" not in result.stdout, "a fold was begun"
         assert snapshot(collected) == before
 
@@ -308,3 +292,12 @@ def test_a_class_that_a_fold_lacks_is_left_out_of_its_means():
     assert nowhere["per_class"]["LBB"]["sensitivity"] is None
     table = fold_table(nowhere)
     assert table.splitlines()[-1].split() == ["LBB", "-", "-", "-", "0"]
+
+
+def test_a_metric_that_a_fold_lacks_is_left_out_of_the_mean():
+    names = ("accuracy", "sensitivity", "specificity", "ppv", "f1")
+    summary = fold_means(
+        [dict.fromkeys(names, 0.5) | {"auc": auc, "specificity": None} for auc in (0.5, 1.0, None)]
+    )
+    assert summary["auc"]["mean"] == 0.75
+    assert summary["specificity"] is None

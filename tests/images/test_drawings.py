@@ -1,36 +1,21 @@
-"""Windows, drawing, and reading of records, real and broken."""
+"""Windows, and what each drawing shows."""
 
 import hashlib
-import shutil
 from dataclasses import replace
 
-from ecgbeats.command import InputError
 from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.images.drawings.paper import draw, windows
 from ecgbeats.images.drawings.typical import BAR_GRAY, TYPICAL_GRAY
-from ecgbeats.images.names import parse_image_name
 from ecgbeats.images.strip import amplitudes
 from ecgbeats.records.record import Record
-from ecgbeats.records.symbols import symbol_classes
-from ecgbeats.records.wfdb_files import find_records, read_annotations, read_record
+from ecgbeats.records.wfdb_files import read_record
 
 import numpy as np
 import pytest
-import wfdb
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-# ../shared/mitdb/README.md counts these.
-COUNTS = {
-    "NOR": 75052,
-    "PVC": 7130,
-    "PAB": 7028,
-    "RBB": 7259,
-    "LBB": 8075,
-    "APC": 2546,
-    "VFW": 472,
-    "VEB": 106,
-}
+# -- paper ---------------------------------------------------------------------------------------------------
 
 
 def test_windows_are_the_papers():
@@ -120,7 +105,8 @@ def test_the_papers_images_of_a_real_record_stay_as_they_were(mitdb):
     assert hash_paper_images(read_record(mitdb / "100"), [0, 1, 1000, -1]) == expected
 
 
-# -- strips ----------------------------------------------------------------------------------------------------
+# -- strips --------------------------------------------------------------------------------------------------
+
 
 BEAT_ROWS, TICK_ROWS, RHYTHM_ROWS = slice(0, 68), slice(68, 76), slice(76, 128)
 
@@ -295,146 +281,7 @@ def test_strips_of_any_signal(samples, rate, place):
     assert (image[[0, 67, 68, 76, 127]] == 255).all()
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("100_77.png", ("100", 77)), ("a/sim_01_360.png", ("sim_01", 360)), ("x.png", None), ("_5.png", None)],
-)
-def test_image_names(name, expected):
-    assert parse_image_name(name) == expected
-
-
-def test_real_records_have_the_counted_beats(mitdb):
-    names = find_records(mitdb)
-    assert len(names) == 48
-    classes = symbol_classes("paper")
-    counts = dict.fromkeys(COUNTS, 0)
-    for name in names:
-        for symbol in read_annotations(mitdb / name)[2]:
-            if symbol in classes:
-                counts[classes[symbol]] += 1
-    assert counts == COUNTS
-
-
-def test_leads(mitdb):
-    assert read_record(mitdb / "114").lead == "MLII"  # its second channel
-    assert read_record(mitdb / "102").lead == "V5"  # it has no MLII
-    assert read_record(mitdb / "114", "0").lead == "V5"
-    with pytest.raises(InputError, match=r"record 102 has no such lead, it has V5, V2"):
-        read_record(mitdb / "102", "MLII")
-    with pytest.raises(InputError, match="no such lead"):
-        read_record(mitdb / "100", "2")
-
-
-def write_record(folder, name="made", rate=360, fmt="212", gap=False):
-    """Write a short record through wfdb; return its samples in ADC units and its annotations."""
-    random = np.random.default_rng(1)
-    signal = random.integers(900, 1200, (3000, 2))
-    if gap:
-        signal[100:200, 0] = -2048 if fmt == "212" else -32768
-    wfdb.wrsamp(
-        name,
-        fs=rate,
-        units=["mV", "mV"],
-        sig_name=["MLII", "V1"],
-        d_signal=signal,
-        fmt=[fmt, fmt],
-        adc_gain=[200, 200],
-        baseline=[1024, 1024],
-        write_dir=str(folder),
-    )
-    samples = np.array([0, 200, 500, 900, 1500, 2999])
-    wfdb.wrann(name, "atr", samples, symbol=list("NVN+NN"), write_dir=str(folder), fs=rate)
-    return signal, samples
-
-
-@pytest.mark.parametrize("fmt", ["212", "16", "516"])
-@pytest.mark.parametrize("rate", [128, 360])
-def test_formats_and_rates(tmp_path, fmt, rate):
-    signal, _ = write_record(tmp_path, rate=rate, fmt=fmt)
-    record = read_record(tmp_path / "made")
-    assert record.rate == rate
-    assert np.allclose(record.signal, (signal[:, 0] - 1024) / 200)
-    assert record.samples.tolist() == [0, 200, 500, 1500, 2999]  # the rhythm mark + is no beat
-    assert record.symbols.tolist() == list("NVNNN")
-
-
-def test_gaps_are_interpolated(tmp_path):
-    signal, _ = write_record(tmp_path, gap=True)
-    record = read_record(tmp_path / "made")
-    assert np.isfinite(record.signal).all()
-    low, high = sorted((signal[[99, 200], 0] - 1024) / 200)
-    assert (record.signal[100:200] >= low - 1e-6).all()
-    assert (record.signal[100:200] <= high + 1e-6).all()
-
-
-def damage(folder, kind):
-    """Break record 100 in ``folder`` in one way; return the file that is broken."""
-    header, annotations, signal = (folder / f"100.{suffix}" for suffix in ("hea", "atr", "dat"))
-    if kind == "no atr":
-        annotations.unlink()
-        return annotations
-    if kind == "no dat":
-        signal.unlink()
-        return signal
-    file = {"hea": header, "atr": annotations, "dat": signal}[kind.split()[-1]]
-    content = file.read_bytes()
-    random = np.random.default_rng(0)
-    if kind.startswith("cut"):
-        content = content[: len(content) // 4 * 2]
-    elif kind.startswith("empty"):
-        content = b""
-    elif kind.startswith("garbage"):
-        content = random.bytes(len(content) // 2 * 2)
-    elif kind.startswith("zero-ended garbage"):
-        content = random.bytes(4000) + b"\0\0"
-    elif kind.startswith("rate 0"):
-        content = content.replace(b"100 2 360", b"100 2 0")
-    elif kind.startswith("flipped"):
-        place = len(content) // 2
-        content = content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :]
-    file.write_bytes(content)
-    return file
-
-
-DAMAGES = [
-    "no atr",
-    "no dat",
-    "cut atr",
-    "cut dat",
-    "empty atr",
-    "empty dat",
-    "empty hea",
-    "garbage atr",
-    "zero-ended garbage atr",
-    "garbage dat",
-    "garbage hea",
-    "rate 0 hea",
-    "flipped dat",
-]
-
-
-@pytest.mark.parametrize("kind", DAMAGES)
-def test_a_broken_record_is_named(mitdb, tmp_path, kind):
-    for suffix in ("hea", "atr", "dat"):
-        shutil.copy(mitdb / f"100.{suffix}", tmp_path)
-    file = damage(tmp_path, kind)
-    with pytest.raises(InputError) as error:
-        read_record(tmp_path / "100")
-    assert str(file) in str(error.value)
-
-
-@pytest.mark.parametrize("place", [3, 1000, 4499])
-def test_a_flipped_byte_of_format_212_is_found_in_either_lead(tmp_path, place):
-    write_record(tmp_path)
-    file = tmp_path / "made.dat"
-    content = bytearray(file.read_bytes())
-    content[place] ^= 4
-    file.write_bytes(content)
-    with pytest.raises(InputError, match="does not match its checksum"):
-        read_record(tmp_path / "made")
-
-
-# -- typical ---------------------------------------------------------------------------------------------------
+# -- typical -------------------------------------------------------------------------------------------------
 
 
 def test_a_beat_is_drawn_over_the_typical_one():

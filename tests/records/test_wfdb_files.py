@@ -1,0 +1,74 @@
+"""Reading of WFDB records, real and broken."""
+
+import shutil
+
+from ecgbeats.command import InputError
+from ecgbeats.records.symbols import symbol_classes
+from ecgbeats.records.wfdb_files import find_records, read_annotations, read_record
+
+import numpy as np
+import pytest
+from made_records import COUNTS, DAMAGES, damage, write_record
+
+
+def test_real_records_have_the_counted_beats(mitdb):
+    names = find_records(mitdb)
+    assert len(names) == 48
+    classes = symbol_classes("paper")
+    counts = dict.fromkeys(COUNTS, 0)
+    for name in names:
+        for symbol in read_annotations(mitdb / name)[2]:
+            if symbol in classes:
+                counts[classes[symbol]] += 1
+    assert counts == COUNTS
+
+
+def test_leads(mitdb):
+    assert read_record(mitdb / "114").lead == "MLII"  # its second channel
+    assert read_record(mitdb / "102").lead == "V5"  # it has no MLII
+    assert read_record(mitdb / "114", "0").lead == "V5"
+    with pytest.raises(InputError, match=r"record 102 has no such lead, it has V5, V2"):
+        read_record(mitdb / "102", "MLII")
+    with pytest.raises(InputError, match="no such lead"):
+        read_record(mitdb / "100", "2")
+
+
+@pytest.mark.parametrize("fmt", ["212", "16", "516"])
+@pytest.mark.parametrize("rate", [128, 360])
+def test_formats_and_rates(tmp_path, fmt, rate):
+    signal, _ = write_record(tmp_path, rate=rate, fmt=fmt)
+    record = read_record(tmp_path / "made")
+    assert record.rate == rate
+    assert np.allclose(record.signal, (signal[:, 0] - 1024) / 200)
+    assert record.samples.tolist() == [0, 200, 500, 1500, 2999]  # the rhythm mark + is no beat
+    assert record.symbols.tolist() == list("NVNNN")
+
+
+def test_gaps_are_interpolated(tmp_path):
+    signal, _ = write_record(tmp_path, gap=True)
+    record = read_record(tmp_path / "made")
+    assert np.isfinite(record.signal).all()
+    low, high = sorted((signal[[99, 200], 0] - 1024) / 200)
+    assert (record.signal[100:200] >= low - 1e-6).all()
+    assert (record.signal[100:200] <= high + 1e-6).all()
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_a_broken_record_is_named(mitdb, tmp_path, kind):
+    for suffix in ("hea", "atr", "dat"):
+        shutil.copy(mitdb / f"100.{suffix}", tmp_path)
+    file = damage(tmp_path, kind)
+    with pytest.raises(InputError) as error:
+        read_record(tmp_path / "100")
+    assert str(file) in str(error.value)
+
+
+@pytest.mark.parametrize("place", [3, 1000, 4499])
+def test_a_flipped_byte_of_format_212_is_found_in_either_lead(tmp_path, place):
+    write_record(tmp_path)
+    file = tmp_path / "made.dat"
+    content = bytearray(file.read_bytes())
+    content[place] ^= 4
+    file.write_bytes(content)
+    with pytest.raises(InputError, match="does not match its checksum"):
+        read_record(tmp_path / "made")

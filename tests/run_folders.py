@@ -1,0 +1,48 @@
+"""What tests read from run folders, and change in them."""
+
+import csv
+import json
+from pathlib import Path
+
+RUN_FILES = {
+    *("best.keras", "config.json", "confusion_matrix.png", "log.csv", "loss.png"),
+    *("metrics.json", "predictions.csv"),
+}
+
+
+def read(folder: Path, name: str) -> dict:
+    """Return the content of a JSON file."""
+    return json.loads((folder / name).read_text())
+
+
+def change(path: Path, **values) -> None:
+    """Change some names of a JSON file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def rows(path: Path) -> list[dict]:
+    """Return the rows of a CSV file."""
+    with open(path, newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def losses(folder: Path) -> list[tuple]:
+    """Return epoch, loss, accuracy, val_loss, val_accuracy and learning rate of each epoch, as they are written."""
+    return [tuple(row.values())[:6] for row in rows(folder / "log.csv")]
+
+
+def snapshot(folder: Path) -> dict:
+    """Return all that a folder holds, and when it was written."""
+    return {
+        path.relative_to(folder): (path.stat().st_mtime_ns, path.is_file() and path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def assert_finished(folder: Path) -> None:
+    """Assert that a folder holds a run's files and none that only a run that goes on needs."""
+    names = {path.name for path in folder.iterdir()}
+    assert names >= RUN_FILES
+    assert "training_state.npz" not in names
+    assert not [name for name in names if name.startswith(".")]
+    assert read(folder, "config.json")["finished"] is True
