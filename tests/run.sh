@@ -12,5 +12,5 @@ python=$(tail -n 1 <<<"$setup")
 "$python" -m ruff check .
 "$python" -m ruff format --check .
 "$python" -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache
-# Two workers, each with a half of the tests in their order, and then with what the other has not begun.
-TF_CPP_MIN_LOG_LEVEL=3 "$python" -m pytest -n 2 --dist worksteal "$@"
+# Three workers for two cores, since tests of signals and servers wait; who has none left takes what others have not begun.
+TF_CPP_MIN_LOG_LEVEL=3 "$python" -m pytest -n 3 --dist worksteal "$@"

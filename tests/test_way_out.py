@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -147,9 +148,10 @@ def test_a_full_disk_behind_standard_output_is_one_line():
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_reading_is_told_from_writing_where_permission_is_denied(tmp_path):
     """A file that may not be read is the wrong input (2); a place that may not be written to is not (1)."""
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(0o755)
+    for folder in (tmp_path, *tmp_path.parents):
+        if folder == Path(tempfile.gettempdir()):
+            break
+        folder.chmod(0o755)
     (tmp_path / "secret").write_text("x")
     (tmp_path / "secret").chmod(0o600)
     (tmp_path / "hidden").mkdir(mode=0o700)
@@ -210,11 +212,9 @@ def test_ctrl_c_while_packages_are_imported_leaves_no_traceback(arguments, tmp_p
         time.sleep(moment)
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=60)
-        # Either it was sooner than all its checks, or it had found out that there is no data.
-        if process.returncode == 2:
-            assert re.fullmatch(r"error: [^\n]*\n", errors)
-        else:
-            assert (process.returncode in (-signal.SIGINT, 130), errors) == (True, "")
+        # Either it was sooner than all its checks, or it had found out what is wrong with its options.
+        assert process.returncode in (-signal.SIGINT, 130, 2)
+        assert re.fullmatch(r"error: [^\n]*\n" if process.returncode == 2 else r"(error: [^\n]*\n)?", errors)
 
 
 def test_a_signal_that_a_library_makes_another_error_of_still_counts():

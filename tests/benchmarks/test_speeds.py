@@ -81,7 +81,12 @@ def test_the_pages_commands_take_these_options(monkeypatch):
     text = (PROJECT / "benchmarks" / "README.md").read_text()
     lines = re.findall(r"python benchmarks/(\w+)\.py([^`#\n]*)", text)
     assert len(lines) > 2
-    assert set(re.findall(r"\(`(\w+)\.py`\)\n", text)) == set(SCRIPTS) - {"run", "seeds", "within_ds1"}
+    assert set(re.findall(r"\(`(\w+)\.py`\)\n", text)) == set(SCRIPTS) - {
+        "run",
+        "seeds",
+        "within_ds1",
+        "paired",
+    }
 
     class Parsed(Exception):
         pass
