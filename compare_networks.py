@@ -133,7 +133,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     add("--devices", type=number, metavar="N", help="as for train_keras.py")
     add(
         "--seed",
-        type=command.whole_number(0),
+        type=command.seed,
         default=0,
         metavar="N",
         help="of split, weights and order (default 0)",

@@ -103,9 +103,7 @@ def read_options(arguments: list[str]):
         metavar="N",
         help="at most N beats of each class, drawn evenly over the records (default all)",
     )
-    parser.add_argument(
-        "--seed", type=command.whole_number(0), default=0, help="which beats --limit draws (default 0)"
-    )
+    parser.add_argument("--seed", type=command.seed, default=0, help="which beats --limit draws (default 0)")
     parser.add_argument(
         "--jobs",
         type=command.whole_number(1),

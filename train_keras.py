@@ -19,11 +19,10 @@ from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.dataset import Data, read_description
 from ecgbeats.images.folder import Images, limit_images
-from ecgbeats.images.splits import SPLITS, Split, describe_split, split_as
+from ecgbeats.images.splits import Split, describe_split, split_as
 from ecgbeats.records.symbols import normal_classes
 from ecgbeats.runs.config import describe_run
 from ecgbeats.runs.devices import (
-    PRECISIONS,
     choose_devices,
     choose_precision,
     choose_workers,
@@ -40,6 +39,7 @@ from ecgbeats.runs.folder import (
     remove_partial_files,
 )
 from ecgbeats.runs.networks import load_model
+from ecgbeats.runs.options import check_options, fill_in_recipe, make_parser
 from ecgbeats.runs.prediction import predict
 from ecgbeats.runs.recipe import compile_model, make_schedule, set_momentum
 from ecgbeats.runs.row import Row, kept_epoch
@@ -117,131 +117,11 @@ def end_without_training(options: argparse.Namespace, folders: list[Path]) -> No
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
     """Return the command line's options; those that follow from the network are filled in."""
-    parser = command.Parser(prog="train_keras.py", description=__doc__)
-    add = parser.add_argument
-    at_least_one = command.whole_number(1)
-    add("--data", metavar="DIR", type=Path, required=True, help="images, one sub-folder for each class")
-    add("--output", metavar="DIR", type=Path, required=True, help="the run folder to make")
-    add("--model", default="fast", metavar="NAME", help=f"one of {', '.join(MODELS)} (default fast)")
-    add(
-        "--epochs",
-        type=at_least_one,
-        metavar="N",
-        help="rounds over the training images (default by network)",
-    )
-    add(
-        "--batch-size",
-        type=at_least_one,
-        metavar="N",
-        help="images a step, over all devices (default by network)",
-    )
-    add(
-        "--learning-rate",
-        type=command.positive_number,
-        metavar="X",
-        help="its peak: it rises over the first tenth of the steps and falls along a cosine (default by network)",
-    )
-    add(
-        "--augment",
-        action=argparse.BooleanOptionalAction,
-        default=False,
-        help="train on the whole image or one of nine crops, drawn at random (default no)",
-    )
-    add(
-        "--augment-classes",
-        choices=["all", "arrhythmias"],
-        default="all",
-        help="arrhythmias: normal beats stay whole, as in the paper (default all)",
-    )
-    add(
-        "--shift",
-        type=command.whole_number(0),
-        metavar="N",
-        help="move training images at random by up to N pixels to each side (default by network and epochs)",
-    )
-    add(
-        "--balance",
-        type=command.share,
-        metavar="X",
-        help="draw rare classes more often: 0 as they occur, 1 all classes alike (default by network)",
-    )
-    add(
-        "--split",
-        choices=SPLITS,
-        default="beats",
-        help="beats: 80/10/10 as the paper; records: patients kept apart; ds1-ds2: the field's list (default beats)",
-    )
-    add("--folds", type=command.whole_number(2), metavar="K", help="cross-validation with K folds")
-    add(
-        "--fold",
-        type=command.whole_number(0),
-        metavar="I",
-        help="only fold I of --folds, from 0; with --output DIR/fold-I for each, on as many machines as you like, "
-        "the same command without --fold and with --output DIR --resume sums them up",
-    )
-    add(
-        "--keep",
-        choices=["best", "last"],
-        default="best",
-        help="best.keras is the network of the lowest validation loss, or of the last epoch, where validation beats "
-        "are of too few patients to choose by (default best)",
-    )
-    add("--precision", choices=PRECISIONS, default="auto", help="auto: by what the device can do (default)")
-    add(
-        "--devices",
-        type=at_least_one,
-        metavar="N",
-        help="GPUs, or logical CPU devices (default all GPUs, or 1)",
-    )
-    add("--limit", type=at_least_one, metavar="N", help="at most N images of each class (default all)")
-    add(
-        "--max-hours",
-        type=command.positive_number,
-        metavar="X",
-        help="save, score and return before X hours since the start (default no limit)",
-    )
-    add(
-        "--seed",
-        type=command.whole_number(0),
-        default=0,
-        metavar="N",
-        help="of everything random (default 0)",
-    )
-    add("--resume", action="store_true", help="go on with the run that --output holds, if any")
+    parser = make_parser(__doc__, MODELS)
     options = parser.parse_args(arguments)
-    check_options(parser, options)
-    fill_in_recipe(options)
+    check_options(parser, options, MODELS)
+    fill_in_recipe(options, MODELS[options.model])
     return options
-
-
-def check_options(parser: command.Parser, options: argparse.Namespace) -> None:
-    """Leave with an error for options that do not go together or are out of range."""
-    if options.model not in MODELS:
-        parser.error(f"--model {options.model}: no such network; choose from {', '.join(MODELS)}")
-    if options.seed >= 2**32:
-        parser.error(f"--seed {options.seed} is too large: it must be below 2**32")
-    if options.fold is not None and options.folds is None:
-        parser.error("--fold needs --folds: the number of folds")
-    if options.augment_classes != "all" and not options.augment:
-        parser.error(f"--augment-classes {options.augment_classes} needs --augment")
-    if options.fold is not None and options.fold >= options.folds:
-        parser.error(
-            f"--fold {options.fold} is out of range: {options.folds} folds are numbered 0 to {options.folds - 1}"
-        )
-    if options.shift is not None and options.shift >= IMAGE_SIZE:
-        parser.error(f"--shift {options.shift} is too large: an image has {IMAGE_SIZE} pixels")
-
-
-def fill_in_recipe(options: argparse.Namespace) -> None:
-    """Set what was not given to the network's own, in place."""
-    recipe = MODELS[options.model]
-    options.epochs = options.epochs or recipe.epochs
-    if options.shift is None:  # 0 is a choice, too
-        options.shift = min(recipe.shift, options.epochs // 2)
-    if options.balance is None:
-        options.balance = recipe.balance
-    options.batch_size = options.batch_size or recipe.batch_size
-    options.learning_rate = options.learning_rate or recipe.learning_rate
 
 
 def load_data(options: argparse.Namespace) -> Data:

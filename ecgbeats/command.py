@@ -278,6 +278,9 @@ def whole_number(minimum: int, name: str = "number", maximum: int = 2**31 - 1) -
     return parse
 
 
+seed = whole_number(0, maximum=2**32 - 1)  # the most that Keras and NumPy take
+
+
 def positive_number(text: str) -> float:
     """Argparse type for finite numbers above zero."""
     try:
