@@ -12,6 +12,8 @@ from ecgbeats import command
 import pytest
 from conftest import PROJECT
 
+pytestmark = pytest.mark.slow
+
 CASES = PROJECT.parent / "shared" / "cases"
 CHINESE = ["正常", "早搏", "室早"]
 

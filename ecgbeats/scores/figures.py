@@ -9,7 +9,7 @@ from ecgbeats.scores.words import TITLES, in_words, interval_words, rounded
 import numpy as np
 
 LINE_STYLES = ("-", "--", ":", "-.")  # with six colours: twelve curves that differ
-MOST_NUMBERED = 40  # classes whose confusion matrix holds numbers: with 150 it would take gigabytes
+MOST_NUMBERED = 51  # classes whose confusion matrix holds numbers: with 150 it would take gigabytes
 LARGEST_MATRIX = 30.0  # inches, without numbers
 
 

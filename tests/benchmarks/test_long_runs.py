@@ -74,7 +74,7 @@ def test_what_the_cross_validation_sets_is_refused():
 
 def config_of(options: dict) -> dict:
     """Return the config.json of a finished run with these options."""
-    empty = {"devices": [], "versions": {}, "data_sha256": "", "simulated": False, "classes": []}
+    empty = {"devices": [], "versions": {}, "data_sha256": "", "simulated": False, "classes": ["N"]}
     return empty | {
         "options": options,
         "finished": True,

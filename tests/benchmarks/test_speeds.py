@@ -262,6 +262,7 @@ def test_loop_prints_shares_and_memory(table_of, small_images):
 # -- step ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_step_counts_operations(table_of):
     options = "--models fast --rounds 1 --seconds 0.1 --batch-size 4 --matrices 64 256"
     # One row, since all begin with "fast": without PyTorch's.

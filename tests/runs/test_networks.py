@@ -59,6 +59,7 @@ def test_a_saved_network_gives_equal_probabilities_and_its_classes(name, trained
     assert_close(probabilities(loaded), outputs[name])
 
 
+@pytest.mark.slow
 def test_keras_alone_loads_every_saved_network(trained, tmp_path):
     folder, outputs = trained
     for name in MODELS:

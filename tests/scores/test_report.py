@@ -324,6 +324,7 @@ def test_every_network_can_be_looked_at(name):
     assert after[3] <= before[3]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 def test_jax_writes_the_report_of_a_run_that_tensorflow_trained(copy, data):
     options = {"env": {"KERAS_BACKEND": "jax"}, "tensorflow": False}
