@@ -101,7 +101,7 @@ def test_strange_names_survive_to_the_report(image_maker, tmp_path, run):
         assert json.loads((tmp_path / folder / "metrics.json").read_text())["classes"] == classes
     report = (tmp_path / "run/report.html").read_text()
     for name in FIT:
-        assert html.escape(name) in report or html.escape(name, quote=False) in report
+        assert name in html.unescape(report)
     assert "<b>&amp;<" not in report  # a name is no markup
 
 
