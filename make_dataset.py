@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecgbeats import command, process
+from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.folders import is_unfinished, whole_folder
 from ecgbeats.images.canvas import IMAGE_SIZE
@@ -25,6 +25,7 @@ from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.images.image_files import encode
 from ecgbeats.images.names import image_name
 from ecgbeats.images.preview import save_preview
+from ecgbeats.process import terminal
 from ecgbeats.records.sources import SOURCES, find_source
 from ecgbeats.records.symbols import CLASSES
 from ecgbeats.records.wfdb_files import find_lead, find_records, read_annotations, read_record
@@ -235,7 +236,7 @@ def draw_all(source: Path, plan: Plan, folder: Path, pool: Executor) -> dict[str
     print(f"Drawing {total:,d} beats of {len(plan.beats)} records from {source}", flush=True)
     results = {}
     how = plan.options["lead"], plan.options["drawing"]
-    with tqdm(total=total, unit="image", file=process.lines(), disable=not process.lines().isatty()) as bar:
+    with tqdm(total=total, unit="image", file=terminal(), disable=not terminal().isatty()) as bar:
         tasks = {
             pool.submit(
                 draw_record,

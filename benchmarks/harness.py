@@ -19,6 +19,7 @@ from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.command import InputError
+from ecgbeats.process import terminal
 
 import numpy as np
 
@@ -140,7 +141,7 @@ def take_turns(ways: dict[object, Callable[[], object]], rounds: int) -> dict[ob
     for number in range(rounds):
         for name in ways if number % 2 == 0 else reversed(ways):
             found[name].append(ways[name]())
-        print(f"round {number + 1} of {rounds}", file=sys.stderr, flush=True)
+        print(f"round {number + 1} of {rounds}", file=terminal(), flush=True)
     return found
 
 

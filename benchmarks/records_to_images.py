@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.drawings.paper import windows
+from ecgbeats.process import terminal
 from ecgbeats.records.wfdb_files import find_records, read_record
 
 import cv2
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> None:
         words = [str(options.records), *limit, "--output"]
         command_line = [sys.executable, make_dataset.__file__, *words, f"{folder}/data"]
         started = time.perf_counter()
-        process = subprocess.run(command_line, stdout=sys.stderr, check=False)
+        process = subprocess.run(command_line, stdout=terminal(), stderr=terminal(), check=False)
         seconds = time.perf_counter() - started
         if process.returncode:
             raise SystemExit(process.returncode)  # it has said why
@@ -127,7 +128,7 @@ def profile(arguments: list[str]) -> tuple[float, dict[str, float]]:
     make_dataset.encode = clocked(2, make_dataset.encode)
     make_dataset.write_new = clocked(3, make_dataset.write_new)
     started = time.perf_counter()
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(terminal()):
         make_dataset.main(arguments)
     return time.perf_counter() - started, dict(zip(STAGES, spent, strict=True))
 

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.folder import list_folder
+from ecgbeats.process import terminal
 from ecgbeats.records.wfdb_files import find_records
 
 from benchmarks import harness
@@ -66,10 +67,12 @@ def main(arguments: list[str]) -> int:
         if drawn:
             words = [harness.PROJECT / "make_dataset.py", options.records, "--output", paths["DATA"]]
             words += ["--limit", "100"] if options.quick else []
-            if status := subprocess.run([sys.executable, *words], stdout=sys.stderr, check=False).returncode:
+            if status := subprocess.run(
+                [sys.executable, *words], stdout=terminal(), stderr=terminal(), check=False
+            ).returncode:
                 return status  # it has said why
         for name in options.only:
-            print(f"\n## {name}", file=sys.stderr, flush=True)
+            print(f"\n## {name}", file=terminal(), flush=True)
             if name in NEED_GPU and not gpus:
                 text, error = "Not run: nvidia-smi finds no GPU here.", None
             else:
@@ -110,7 +113,7 @@ def run_benchmark(python: str, line: str, paths: dict[str, Path]) -> tuple[str, 
         process = subprocess.Popen(words, stdout=output, stderr=subprocess.PIPE, text=True, errors="replace")
         try:
             for text in process.stderr:
-                print(text, end="", file=sys.stderr, flush=True)
+                print(text, end="", file=terminal(), flush=True)
                 said = text.strip().removeprefix("error: ") or said
             status = process.wait()
         except BaseException:

@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 
-from ecgbeats import process
+from ecgbeats.process import terminal
 
 
 class InputError(Exception):
@@ -17,7 +17,7 @@ class InputError(Exception):
 def fail(message: str) -> None:
     """Write ``error: MESSAGE`` to standard error, on one line whatever the message holds."""
     with contextlib.suppress(OSError, ValueError):  # nobody listens
-        print("error: " + " ".join(str(message).split()), file=process.lines(), flush=True)
+        print("error: " + " ".join(str(message).split()), file=terminal(), flush=True)
 
 
 # What the system refuses: what the user gave is wrong, or the machine is.
@@ -100,7 +100,7 @@ def _tell_unforeseen(problem: BaseException) -> None:
 
     details = "".join(traceback.format_exception(problem))
     if wants_traceback():
-        print(details, file=process.lines())
+        print(details, file=terminal())
         return
     short = "".join(traceback.format_exception_only(problem))
     words = f"this should not happen ({' '.join(short.split())}); the details are"

@@ -13,12 +13,12 @@ import threading
 # step cannot, and is ended after this many seconds. DBC and Docker kill after about ten.
 SECONDS_TO_UNWIND = 4.0
 
-_lines = None  # the user's standard error, once libraries are kept off it
+_terminal = None  # the user's standard error, once libraries are kept off it
 
 
-def lines() -> io.TextIOBase:
+def terminal() -> io.TextIOBase:
     """Return the stream for this project's own lines and progress bars: the user's standard error."""
-    return _lines or sys.stderr
+    return _terminal or sys.stderr
 
 
 def open_missing_streams() -> None:
@@ -37,16 +37,16 @@ def open_missing_streams() -> None:
 
 def silence_libraries() -> None:
     """Let what libraries write to standard error go nowhere: native code by its number, Python by sys.stderr."""
-    global _lines
+    global _terminal
     sys.stderr.flush()
-    _lines = open(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
+    _terminal = open(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")  # noqa: SIM115
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     os.dup2(sys.stderr.fileno(), 2)
 
 
 def let_go_of_streams() -> None:
     """Drop what a standard stream still holds and nobody takes, else Python complains of it at its end."""
-    for stream in (sys.stdout, lines()):
+    for stream in (sys.stdout, terminal()):
         try:
             stream.flush()
         except (OSError, ValueError):

@@ -18,8 +18,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ecgbeats import command, process
+from ecgbeats import command
 from ecgbeats.folders import alone
+from ecgbeats.process import terminal
 from ecgbeats.reading import need, read_file
 from ecgbeats.records.paced_http import PacedHttp, PacedHttps
 
@@ -170,8 +171,8 @@ class _Download:
                 desc="mitdb",
                 unit="file",
                 leave=False,
-                file=process.lines(),
-                disable=not process.lines().isatty(),
+                file=terminal(),
+                disable=not terminal().isatty(),
             ) as bar:
                 for done in range(1, total + 1):
                     result = results.get()

@@ -14,8 +14,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ecgbeats import command, process
+from ecgbeats import command
 from ecgbeats.command import InputError
+from ecgbeats.process import terminal
 from ecgbeats.runs.folder import STATE_FILE
 from ecgbeats.runs.networks import save_model
 from ecgbeats.runs.row import Row
@@ -118,7 +119,7 @@ class Recorder(keras.callbacks.Callback):
         self._evaluation_started = None
         if self._means_before:
             set_means(self.model, self._means_before, self.folder / STATE_FILE)
-        if process.lines().isatty():
+        if terminal().isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(
@@ -127,7 +128,7 @@ class Recorder(keras.callbacks.Callback):
                 desc=f"epoch {epoch + 1}/{self.epochs}",
                 unit="batch",
                 leave=False,
-                file=process.lines(),
+                file=terminal(),
             )
 
     def on_train_batch_end(self, batch, logs=None):
