@@ -8,6 +8,7 @@
 
 from collections.abc import Iterator
 
+from ecgbeats import command
 from ecgbeats.images.canvas import IMAGE_SIZE, WHITE
 from ecgbeats.images.folder import Images
 
@@ -122,7 +123,7 @@ class DataGenerator(keras.utils.PyDataset):
         other ones of sample weight 0, and batches are (images, labels, weights). Keras needs that to split
         batches over several devices; on one it spares compiling the network for a second batch size.
     workers, max_queue_size :
-        See keras.utils.PyDataset. Threads do: decoding and cropping let go of Python's lock. At least two: with
+        See keras.utils.PyDataset; one where the machine has no shared memory (/dev/shm). Threads do: decoding and cropping let go of Python's lock. At least two: with
         one, Keras 3.15 hands the batches to tf.data's autotuning, whose thread TensorFlow 2.21 waits for at the
         end of an epoch, idle, for up to as long as the epoch took. Under a strategy for several devices neither is
         right, since Keras then begins an epoch with the rest of the one before: see ecgbeats.runs.feed.
@@ -155,7 +156,8 @@ class DataGenerator(keras.utils.PyDataset):
         workers: int = 2,
         **keras_options,
     ):
-        super().__init__(workers=workers, **keras_options)
+        # Keras' threads share semaphores.
+        super().__init__(workers=workers if command.has_semaphores() else 1, **keras_options)
         if batch_size < 1:
             raise ValueError(f"batch_size {batch_size} is below 1")
         if not 0 <= shift < IMAGE_SIZE:

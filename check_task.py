@@ -7,14 +7,14 @@ those of DBC's client of 2018 (ai_power_requestor_service.cpp), which parses the
 program_options, and those of this project: on DBC there is one try, and it costs rented hours.
 """
 
-import contextlib
+from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
+
+# isort: split
 import hashlib
-import io
 import json
 import re
 from pathlib import Path
 
-from ecgbeats import command
 from ecgbeats.command import InputError
 
 # The client's keys; what may be left out holds its default. Any other key makes it refuse the task.
@@ -24,6 +24,7 @@ KEYS = (
     *("data_dir", "hyper_parameters", "server_specification", "server_count", "select_mode"),
     *("task_id", "master", "checkpoint_dir", "container_name"),
 )
+MOST_BYTES = 2**20  # of a task file
 MOST_CHARACTERS = 128  # of an image's and the entry file's name
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 # A Docker image: [registry/]name[:tag], in small letters but for the tag.
@@ -40,11 +41,7 @@ def main(arguments: list[str]) -> None:
         "file", nargs="?", type=Path, default=Path(__file__).parent / "task.conf", help="default task.conf"
     )
     path = parser.parse_args(arguments).file
-    try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as problem:
-        raise InputError(f"{path} cannot be read: {problem.strerror}; name the task file") from problem
-    task, findings = parse(text)
+    task, findings = parse(read_task(path))
     notes = []
     findings += check(task, notes)
     for note in notes:
@@ -59,6 +56,20 @@ def main(arguments: list[str]) -> None:
     print(f"data     {task.get('data_dir') or 'none: simulated records'}")
     print(f"command  bash {task['entry_file']} {task.get('hyper_parameters', '')}".rstrip())
     print("ready")
+
+
+def read_task(path: Path) -> str:
+    """Return a task file's text. This script runs without any package, so it is read here."""
+    if not path.is_file():  # a named pipe would be waited for
+        raise InputError(f"{path}: no such file, or no regular one; name the task file")
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as problem:
+        raise InputError(f"{path} cannot be read: {problem.strerror}; name the task file") from problem
+    if len(content) > MOST_BYTES:
+        raise InputError(f"{path} has more than {MOST_BYTES:,d} bytes; name the task file")
+    return content.decode(errors="surrogateescape")
 
 
 def parse(text: str) -> tuple[dict, list[str]]:
@@ -208,12 +219,10 @@ def check_arguments(value: str, notes: list[str]) -> list[str]:
     except ImportError as problem:
         notes.append(f"hyper_parameters was not checked ({problem}): .venv/bin/python check_task.py does")
         return []
-    said = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
-            read_options([*words, "--data", "data", "--output", "output"])
-    except SystemExit:
-        return [f"hyper_parameters: {said.getvalue().strip().removeprefix('error: ')}"]
+        read_options([*words, "--data", "data", "--output", "output"])
+    except InputError as problem:
+        return [f"hyper_parameters: {problem}"]
     return []
 
 
@@ -221,7 +230,7 @@ def check_specification(value: str, notes: list[str]) -> list[str]:
     """JSON with the environment of the container."""
     try:
         json.loads(value)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         return [
             f'server_specification is no JSON ({problem}), such as {{"env":{{"NVIDIA_VISIBLE_DEVICES":"0"}}}}'
         ]

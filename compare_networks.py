@@ -8,22 +8,27 @@ command goes on after an interruption; with other --models it adds them to those
 comparison.csv, comparison.md and comparison.png.
 """
 
+from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
+
+# isort: split
 import argparse
 import csv
 import io
-import json
 import math
 from pathlib import Path
+from typing import TypedDict
 
-from ecgbeats import command
 from ecgbeats.command import InputError
+from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.dataset import Data
 from ecgbeats.images.splits import PARTS, SPLITS, Split, split_images
-from ecgbeats.runs.config import read_config
+from ecgbeats.reading import Count, read_json
+from ecgbeats.runs.config import need_config, read_config
 from ecgbeats.runs.devices import release_devices
-from ecgbeats.runs.folder import is_finished
+from ecgbeats.runs.folder import check_unlocked, is_finished, locked
 from ecgbeats.scores.figure_style import COLOURS, DPI, clean, save_figure
-from ecgbeats.scores.logs import LOG_NAME, read_log
+from ecgbeats.scores.logs import read_run_log
+from ecgbeats.scores.metrics_file import read_metrics
 
 import numpy as np
 
@@ -45,17 +50,45 @@ COLUMNS = [
 ]
 
 
+class Conditions(TypedDict):
+    """The options that all networks of a comparison share."""
+
+    split: str
+    epochs: Count
+    batch_size: Count
+    images: Count | None
+    test_images: Count | None
+    seed: Count
+
+
+class Comparison(TypedDict):
+    """comparison.json."""
+
+    options: Conditions
+
+
 def main(arguments: list[str]) -> None:
     """Train what is not trained yet, then write the comparison."""
     options = read_options(arguments)
     command.check_output(options.output)
     check_same(options)
+    check_unlocked(options.output)
+    command.check_backend()
     runs = {name: train_options(options, name) for name in [*trained_before(options), *options.models]}
     finished = [name for name, run in runs.items() if is_trained(run)]
     data = train_keras.load_data(train_options(options, options.models[0]))
     parts = choose_images(data.images, options)
     check_images(runs, data, parts)
     command.make_folder(options.output)
+    with locked(options.output):
+        compare(options, runs, finished, data, parts)
+    print("\n" + (options.output / "comparison.md").read_text(encoding="utf-8"))
+
+
+def compare(
+    options, runs: dict[str, argparse.Namespace], finished: list[str], data: Data, parts: Split
+) -> None:
+    """Train those of ``runs`` that are not ``finished``, and write the comparison after each."""
     command.write_json(options.output / "comparison.json", {"options": equal_conditions(options)})
     for name in finished:
         print(f"{name}: trained before; remove {runs[name].output} to train it again", flush=True)
@@ -71,7 +104,6 @@ def main(arguments: list[str]) -> None:
     # the devices, which --devices has to set up first.
     if not rows:
         write_comparison(options, runs, finished, rows, data, parts)
-    print("\n" + (options.output / "comparison.md").read_text())
 
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
@@ -101,7 +133,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     add("--devices", type=number, metavar="N", help="as for train_keras.py")
     add(
         "--seed",
-        type=command.whole_number(0),
+        type=command.seed,
         default=0,
         metavar="N",
         help="of split, weights and order (default 0)",
@@ -132,24 +164,18 @@ def train_options(options: argparse.Namespace, name: str) -> argparse.Namespace:
     return train_keras.read_options(arguments)
 
 
-def equal_conditions(options: argparse.Namespace) -> dict:
+def equal_conditions(options: argparse.Namespace) -> Conditions:
     """Return the options that all networks of a comparison share."""
-    return {
-        key: getattr(options, key)
-        for key in ("split", "epochs", "batch_size", "images", "test_images", "seed")
-    }
+    return {key: getattr(options, key) for key in Conditions.__annotations__}
 
 
 def check_same(options: argparse.Namespace) -> None:
     """Raise InputError if --output holds a comparison under other conditions."""
     path = options.output / "comparison.json"
-    try:
-        before = json.loads(path.read_text())["options"]
-        before.items()
-    except FileNotFoundError:
+    comparison = read_json(path, Comparison, "choose another --output")
+    if comparison is None:
         return
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise InputError(f"{path} cannot be read ({problem}); choose another --output") from problem
+    before = comparison["options"]
     different = [
         f"--{key.replace('_', '-')} (then {before.get(key)}, now {value})"
         for key, value in equal_conditions(options).items()
@@ -234,31 +260,26 @@ def write_comparison(options, runs: dict, finished: list[str], rows: dict[str, d
         if name not in rows:
             rows[name] = describe(name, runs[name].output)
     ordered = [rows[name] for name in runs if name in rows]
-    configs = [read_config(runs[row["network"]].output) for row in ordered]
+    configs = [need_config(runs[row["network"]].output) for row in ordered]
     write_table(options, ordered, configs, parts, data.note)
     save_figure(plot(ordered, data.note), options.output / "comparison.png")
 
 
 def describe(name: str, folder: Path) -> dict:
     """Return the row of one network, from its run folder."""
-    log = read_log(folder / LOG_NAME)
-    path = folder / "metrics.json"
-    try:
-        metrics = json.loads(path.read_text())
-        row = {}
-        for key in ("accuracy", "sensitivity"):
-            # There is no interval of a single record.
-            low, high = metrics["intervals"][key] or (None, None)
-            row |= {key: metrics[key], f"{key}_low": low, f"{key}_high": high}
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise InputError(
-            f"{path} cannot be read ({problem!r}); remove {folder} to train {name} again"
-        ) from problem
+    log = read_run_log(folder)
+    metrics, row = read_metrics(folder), {}
+    for key in ("accuracy", "sensitivity"):
+        if metrics[key] is None:
+            raise InputError(f"{folder / 'metrics.json'}: no {key}; remove {folder} to train it again")
+        # There is no interval of a single record.
+        low, high = metrics.get("intervals", {}).get(key) or (None, None)
+        row |= {key: metrics[key], f"{key}_low": low, f"{key}_high": high}
     with command.quiet_import():
         # The network as it was trained: its entry in MODELS may have changed since.
         from ecgbeats.runs.networks import load_model, multiply_adds
 
-        model = load_model(folder / "best.keras")[0]
+        model = load_model(folder / "best.keras", IMAGE_SIZE)[0]
     size = {"parameters": model.count_params(), "multiply_adds": multiply_adds(model)}
     del model
     release_devices()
@@ -278,7 +299,7 @@ def write_table(options, rows: list[dict], configs: list[dict], parts, note: str
     writer.writeheader()
     writer.writerows(rows)
     with command.whole_file(options.output / "comparison.csv") as path:
-        path.write_text(text.getvalue())
+        path.write_text(text.getvalue(), encoding="utf-8")
     lines = [
         "| Network | Parameters | Multiply-adds | Seconds | Images/s | Accuracy (95 % interval) "
         "| Mean sensitivity (95 % interval) |",
@@ -302,7 +323,7 @@ def write_table(options, rows: list[dict], configs: list[dict], parts, note: str
     if note:
         lines.append(note)
     with command.whole_file(options.output / "comparison.md") as path:
-        path.write_text("\n".join(lines) + "\n")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _percent(row: dict, key: str) -> str:

@@ -6,21 +6,29 @@ On the data that the network was trained with (by config.json beside it) the tes
 the network has seen the rest; --all scores everything. Classes are matched by name.
 """
 
-import json
+from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
+
+# isort: split
 import time
 from pathlib import Path
 
-from ecgbeats import command
 from ecgbeats.command import InputError
+from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.dataset import drawing_of, read_description
 from ecgbeats.images.folder import Images, limit_images
 from ecgbeats.images.splits import split_as
+from ecgbeats.runs.config import read_config
+from ecgbeats.runs.folder import check_unlocked, locked, remove_partial_files
 from ecgbeats.runs.networks import load_model, read_classes
 from ecgbeats.runs.prediction import predict
 from ecgbeats.scores.scoring import write_scores
 
-# What evaluating writes: none of it may be there before.
+import numpy as np
+
+# Of a run, or of an evaluation: none of it may be there before.
 RESULT_FILES = ("config.json", "metrics.json", "predictions.csv")
+# Stands in --output while the results there are not whole.
+UNFINISHED = ".evaluation"
 
 
 def main(arguments: list[str]) -> None:
@@ -39,14 +47,18 @@ def main(arguments: list[str]) -> None:
     with command.quiet_import():
         from DataGenerator import DataGenerator
 
-        model, classes = load_model(options.model)
+        model, classes = load_model(options.model, IMAGE_SIZE)
     started = time.time()
     probabilities = predict(model, DataGenerator(images, options.batch_size, shuffle=False, devices=1))
+    check_probabilities(probabilities, options.model)
     command.make_folder(options.output)
-    metrics = write_scores(options.output, images, probabilities, classes, split, note)
-    metrics["training_images_included"] = None if test is None else options.all  # None: not known
-    metrics["seconds"] = round(time.time() - started, 1)
-    command.write_json(options.output / "metrics.json", metrics)
+    with locked(options.output):
+        begin_results(options.output)
+        metrics = write_scores(options.output, images, probabilities, classes, split, note)
+        metrics["training_images_included"] = None if test is None else options.all  # None: not known
+        metrics["seconds"] = round(time.time() - started, 1)
+        command.write_json(options.output / "metrics.json", metrics)
+        (options.output / UNFINISHED).unlink()
     print(f"Results: {options.output}")
 
 
@@ -67,12 +79,33 @@ def read_options(arguments: list[str]):
     )
     options = parser.parse_args(arguments)
     command.check_output(options.output)
-    for name in RESULT_FILES:
-        if (options.output / name).exists():
-            raise InputError(
-                f"--output {options.output} holds results already ({name}); choose another folder"
-            )
+    check_empty(options.output)
+    check_unlocked(options.output)
     return options
+
+
+def check_empty(output: Path) -> None:
+    """Raise InputError if ``output`` holds a run or a whole evaluation; one that was cut off is done again."""
+    for name in RESULT_FILES:
+        cut_off = name == "predictions.csv" and (output / UNFINISHED).exists()
+        if (output / name).exists() and not cut_off:
+            raise InputError(f"--output {output} holds results already ({name}); choose another folder")
+
+
+def begin_results(output: Path) -> None:
+    """Mark the results in ``output`` as unfinished, and remove what was left of others that were cut off."""
+    check_empty(output)  # another process may have ended meanwhile
+    (output / UNFINISHED).touch()
+    remove_partial_files(output)
+
+
+def check_probabilities(probabilities: np.ndarray, model: Path) -> None:
+    """Raise InputError, naming the network's file, for numbers that no network with a softmax gives."""
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise InputError(
+            f"{model}: this network gives numbers that are no probabilities (not finite, or outside 0 to 1); train it "
+            "again with a lower --learning-rate, or give another one"
+        )
 
 
 def choose_images(
@@ -104,16 +137,7 @@ def choose_images(
 
 def read_training(model: Path) -> dict | None:
     """Return config.json of the run that the network lies in, or None if there is none beside it."""
-    try:
-        config = json.loads((model.parent / "config.json").read_text())
-        config["options"]["split"], config["data_sha256"]
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise InputError(
-            f"{model.parent / 'config.json'} cannot be read ({problem}); mend or remove it"
-        ) from problem
-    return config
+    return read_config(model.parent, "mend or remove it")
 
 
 def check_drawing(description: dict, config: dict | None, data: Path) -> None:

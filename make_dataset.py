@@ -7,20 +7,20 @@ SOURCE is a folder of WFDB records (.hea .dat .atr), or `mitdb` (downloads the M
 """
 
 import hashlib
-import json
 import os
-import sys
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecgbeats import command
+from ecgbeats import command, process
 from ecgbeats.command import InputError
+from ecgbeats.folders import is_unfinished, whole_folder
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.choice import Chosen, choose_beats, limit_beats
-from ecgbeats.images.dataset import drawing_of
+from ecgbeats.images.dataset import drawing_of, read_description
 from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.images.image_files import encode
 from ecgbeats.images.names import image_name
@@ -40,15 +40,17 @@ def main(arguments: list[str]) -> None:
     source, simulated = find_source(options.source)
     import wfdb  # noqa: F401 - once, before the processes are forked that read with it
 
-    pool = ProcessPoolExecutor(options.jobs, initializer=_start_worker)
+    pool = command.process_pool(options.jobs, _start_worker) or ThreadPoolExecutor(options.jobs)
     try:
         make(source, simulated, options, pool)
+    except BrokenProcessPool:
+        raise InputError("a process was killed, maybe for want of memory; use fewer --jobs") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def make(source: Path, simulated: bool, options, pool: ProcessPoolExecutor) -> None:
-    """Make the data set that the options ask for, unless it is there; the processes of ``pool`` read and draw."""
+def make(source: Path, simulated: bool, options, pool: Executor) -> None:
+    """Make the data set that the options ask for, unless it is there; ``pool`` reads and draws."""
     plan = plan_dataset(source, options, pool)
     existing = read_dataset(options.output)
     if existing is not None:
@@ -58,10 +60,10 @@ def make(source: Path, simulated: bool, options, pool: ProcessPoolExecutor) -> N
     if simulated:
         print(command.SIMULATED_NOTICE)
     started = time.perf_counter()
-    with command.whole_folder(options.output) as folder:
+    with whole_folder(options.output) as folder:
         leads = draw_all(source, plan, folder, pool)
         description = describe_dataset(str(options.source), simulated, plan, leads)
-        (folder / "dataset.json").write_text(json.dumps(description, indent=1) + "\n")
+        command.write_json(folder / "dataset.json", description)
         save_preview(folder, plan.beats, list(description["classes"]), simulated)
     seconds = time.perf_counter() - started
     for name, count in description["classes"].items():
@@ -101,9 +103,7 @@ def read_options(arguments: list[str]):
         metavar="N",
         help="at most N beats of each class, drawn evenly over the records (default all)",
     )
-    parser.add_argument(
-        "--seed", type=command.whole_number(0), default=0, help="which beats --limit draws (default 0)"
-    )
+    parser.add_argument("--seed", type=command.seed, default=0, help="which beats --limit draws (default 0)")
     parser.add_argument(
         "--jobs",
         type=command.whole_number(1),
@@ -127,7 +127,7 @@ class Plan:
     options: dict
 
 
-def plan_dataset(source: Path, options, pool: ProcessPoolExecutor) -> Plan:
+def plan_dataset(source: Path, options, pool: Executor) -> Plan:
     """Choose the beats of each record, and say by which options."""
     names = choose_records(source, options.records)
     annotations = dict(zip(names, pool.map(read_annotations, [source / name for name in names]), strict=True))
@@ -191,23 +191,23 @@ def shorten(names: list[str], most: int = 12) -> str:
 
 
 def read_dataset(folder: Path) -> dict | None:
-    """Return what dataset.json says of ``folder``, or None where there is nothing yet.
+    """Return what dataset.json says of ``folder``, or None where there is nothing whole yet.
 
     Raises InputError for a folder that holds something else.
     """
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.is_dir() or is_unfinished(folder) or not any(folder.iterdir()):
         return None
-    try:
-        return json.loads((folder / "dataset.json").read_text())
-    except (OSError, ValueError):
+    existing = read_description(folder)
+    if "options" not in existing:
         raise InputError(
             f"--output {folder} is not empty and holds no data set of make_dataset.py; choose another folder"
-        ) from None
+        )
+    return existing
 
 
 def check_same(existing: dict, now: dict, folder: Path) -> None:
     """Raise InputError if the data set that exists was made with other options than ``now``, naming them."""
-    before = existing.get("options", {})
+    before = existing["options"]
     before = before | {"drawing": drawing_of(existing)}
     different = [name for name in now if before.get(name) != now[name]]
     if different:
@@ -225,10 +225,8 @@ def check_same(existing: dict, now: dict, folder: Path) -> None:
         )
 
 
-def draw_all(
-    source: Path, plan: Plan, folder: Path, pool: ProcessPoolExecutor
-) -> dict[str, tuple[str, float]]:
-    """Draw the planned beats by the processes of ``pool``; return each record's (lead, sampling rate)."""
+def draw_all(source: Path, plan: Plan, folder: Path, pool: Executor) -> dict[str, tuple[str, float]]:
+    """Draw the planned beats by ``pool``; return each record's (lead, sampling rate)."""
     from tqdm import tqdm
 
     total = sum(map(len, plan.beats.values()))
@@ -237,7 +235,7 @@ def draw_all(
     print(f"Drawing {total:,d} beats of {len(plan.beats)} records from {source}", flush=True)
     results = {}
     how = plan.options["lead"], plan.options["drawing"]
-    with tqdm(total=total, unit="image", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=total, unit="image", file=process.lines(), disable=not process.lines().isatty()) as bar:
         tasks = {
             pool.submit(
                 draw_record,

@@ -14,16 +14,24 @@ folder, as loss.png or accuracy.png; a file of that name that Matplotlib did not
 A file named by --output is replaced.
 """
 
+from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
+
+# isort: split
 import errno
 import os
 import re
-import warnings
 from pathlib import Path
 
-from ecgbeats import command
 from ecgbeats.scores.figure_style import save_figure
 from ecgbeats.scores.log_plot import plot_training
-from ecgbeats.scores.logs import LOG_NAME, best_epoch, check_metric, read_keep, read_log, read_note
+from ecgbeats.scores.logs import (
+    LOG_NAME,
+    best_epoch,
+    check_metric,
+    read_log,
+    read_marks,
+    with_accuracy,
+)
 
 import numpy as np
 
@@ -36,19 +44,21 @@ def main(arguments: list[str]) -> None:
     options = read_options(arguments)
     logs = [find_log(place) for place in options.runs] or [newest_log()]
     logs = list({os.path.abspath(log): log for log in logs}.values())  # a run named twice is drawn once
-    runs = {}
+    runs, said = {}, []
     for name, log in zip(short_names(logs), logs, strict=True):
-        runs[name] = read_log(log)
+        runs[name] = read_log(log, said.append)
+        if options.metric == "accuracy":
+            runs[name] = with_accuracy(runs[name])
         check_metric(runs[name], options.metric, log)
-    keep = {name: read_keep(log.parent) for name, log in zip(runs, logs, strict=True)}
-    notes = {read_note(log.parent) for log in logs} - {None}
+    marks = [read_marks(log.parent, said.append) for log in logs]
+    keep = {name: kept for name, (_, kept) in zip(runs, marks, strict=True)}
+    notes = {note for note, _ in marks} - {None}
     target = choose_output(options.output, logs, options.metric)
-    warnings.filterwarnings("ignore", "Glyph .* missing")  # a run's name may be in any script
     write(plot_training(runs, options.metric, "; ".join(notes), keep), target)
     for name, log in runs.items():
         print(f"{name}: {in_words(log)}")
-    for note in notes:
-        print(note)
+    for words in (*said, *notes):
+        print(words)
     print(f"Wrote {target}")
 
 
@@ -59,7 +69,10 @@ def read_options(arguments: list[str]):
     parser.add_argument("runs", nargs="*", metavar="RUN_DIR_OR_CSV", help="default: newest under ./output")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"a file in {', '.join(SUFFIXES)}")
     parser.add_argument(
-        "--metric", default="loss", metavar="loss|accuracy", help="or another column of the log; default loss"
+        "--metric",
+        default="loss",
+        metavar="loss|accuracy",
+        help="or another column of the log; default loss; acc and the like are accuracy",
     )
     options = parser.parse_args(arguments)
     if options.output and options.output.suffix.lower() not in SUFFIXES:

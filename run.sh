@@ -3,21 +3,23 @@
 #
 #   bash run.sh [train_keras.py arguments]
 #
-# Data:   $DATA_DIR, else ../data or ./data if it holds class folders or WFDB records, else simulated records.
-# Output: $OUTPUT_DIR, else ../output where that folder exists, else a new ./output/run-N.
+# Data:   --data or $DATA_DIR, else ../data or ./data if it holds class folders or WFDB records, else simulated
+#         records.
+# Output: --output or $OUTPUT_DIR, else ../output where that folder exists, else a new ./output/run-N.
+# The environment, images and ./output go into $WORK_DIR, else into the folder of this file.
 # On DeepBrainChain that is /dbc/data and /dbc/output, since the code lies in /dbc/code.
 # `bash run.sh setup` only sets up, and prints the Python to use as its last line.
 #
 # This is one file since DBC mends the line ends of its entry file alone.
 set -u
-# Paths in the environment are meant from where the user stands.
-if [ -n "${DATA_DIR:-}" ]; then DATA_DIR=$(realpath -m -- "$DATA_DIR"); fi
-if [ -n "${OUTPUT_DIR:-}" ]; then OUTPUT_DIR=$(realpath -m -- "$OUTPUT_DIR"); fi
-cd "$(dirname "${BASH_SOURCE[0]}")" || exit 1
 export RUN_STARTED="${RUN_STARTED:-$(date +%s)}" # --max-hours counts from here
 export PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 main() {
+    case "$RUN_STARTED" in *[!0-9]* | ????????????*) fail "RUN_STARTED=$RUN_STARTED is no time in seconds since 1970; unset it" ;; esac
+    take_folders "$@"
+    set -- ${arguments[@]+"${arguments[@]}"}
+    go_to_work
     if [ "${1:-}" = setup ]; then
         set_up
         echo "$python"
@@ -27,13 +29,18 @@ main() {
     set_up
     check_gpu "$@"
     # A mistyped option should not cost the time of the stages before training.
-    "$python" - "$@" <<'PYTHON' || exit $?
-import sys
-import train_keras
-if not {"-h", "--help"} & set(sys.argv):
-    train_keras.read_options([*sys.argv[1:], "--data", "x", "--output", "x"])
-else:
-    train_keras.read_options(["--help"])
+    PYTHONPATH="$code${PYTHONPATH:+:$PYTHONPATH}" "$python" - "$@" <<'PYTHON' || exit $?
+import signal
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+from ecgbeats import command
+def check(arguments):
+    import train_keras
+    if not {"-h", "--help"} & set(arguments):
+        train_keras.read_options([*arguments, "--data", "x", "--output", "x"])
+        command.check_backend()
+    else:
+        train_keras.read_options(["--help"])
+command.run(check)
 PYTHON
     case " $* " in *" -h "* | *" --help "*) exit 0 ;; esac
     done_in
@@ -44,7 +51,7 @@ PYTHON
 
     say "3/4 Training and scoring"
     find_output "$@"
-    local arguments=("$@")
+    arguments=("$@")
     if ! given --model "$@"; then
         if $gpu; then arguments+=(--model paper); else
             arguments+=(--model fast)
@@ -55,14 +62,14 @@ PYTHON
         arguments+=(--split records)
         echo "Simulated patients are kept apart (--split records): the test part holds other patients."
     fi
-    run "$python" train_keras.py --data "$images" --output "$output" "${arguments[@]}"
+    run "$python" "$code/train_keras.py" --data "$images" --output "$output" "${arguments[@]}"
     done_in
 
     say "4/4 Plots"
     for folder in "$output" "$output"/fold-*; do
         # --max-hours may have ended it before the first epoch: then there is nothing to plot.
         if [ -f "$folder/best.keras" ] && [ -n "$(sed -n 2p "$folder/log.csv" 2>/dev/null)" ]; then
-            run "$python" plot_logs.py "$folder" --metric accuracy
+            run "$python" "$code/plot_logs.py" "$folder" --metric accuracy
         fi
     done
     done_in
@@ -74,7 +81,54 @@ PYTHON
     done
     if [ -f "$images/preview.png" ]; then echo "The beats: $images/preview.png"; fi
     if $simulated; then echo "SIMULATED, not medical data"; fi
-    echo "Whole job: $(($(date +%s) - RUN_STARTED)) s"
+    echo "Whole job: $(($(date +%s) - 10#$RUN_STARTED)) s"
+}
+
+# Set $arguments to those of train_keras.py, and DATA_DIR and OUTPUT_DIR by --data and --output.
+# Paths are meant from where the user stands.
+take_folders() {
+    arguments=()
+    data_name=DATA_DIR=${DATA_DIR:-}
+    while [ $# -gt 0 ]; do
+        case "$1" in
+            --data | --output)
+                case "${2:---}" in --*) fail "argument $1: expected one argument, a folder" ;; esac
+                take_folder "$1" "$2"
+                shift
+                ;;
+            --data=* | --output=*) take_folder "${1%%=*}" "${1#*=}" ;;
+            *) arguments+=("$1") ;;
+        esac
+        shift
+    done
+    if [ -n "${DATA_DIR:-}" ]; then DATA_DIR=$(realpath -m -- "$DATA_DIR"); fi
+    if [ -n "${OUTPUT_DIR:-}" ]; then OUTPUT_DIR=$(realpath -m -- "$OUTPUT_DIR"); fi
+    if [ -n "${WORK_DIR:-}" ]; then WORK_DIR=$(realpath -m -- "$WORK_DIR"); fi
+}
+
+take_folder() {
+    [ -n "$2" ] || fail "$1 '': name a folder"
+    if [ "$1" = --output ]; then OUTPUT_DIR=$2; else
+        DATA_DIR=$2
+        data_name="--data $2"
+    fi
+}
+
+# Go where everything goes that is named nowhere else; set $code to the folder of this file, and $here and $up to
+# what leads to it and to the folder above.
+go_to_work() {
+    code=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 1
+    here='' up=../
+    if [ -n "${WORK_DIR:-}" ]; then
+        mkdir -p -- "$WORK_DIR" 2>/dev/null || fail "WORK_DIR=$WORK_DIR cannot be made; name another folder"
+        here=$code/ up=$code/../
+    fi
+    cd -- "${WORK_DIR:-$code}" || exit 1
+}
+
+# Leave unless something may be made in the folder where everything goes.
+need_place() {
+    [ -w . ] || fail "$PWD cannot be written to, where $1 would go; name a folder for the environment, images and results: WORK_DIR=DIR bash run.sh"
 }
 
 say() {
@@ -158,6 +212,7 @@ set_up() {
         echo "Packages are in .venv"
         return
     fi
+    need_place .venv
     if ! "$system" -c 'import venv, ensurepip' 2>/dev/null; then
         fail "$system has no venv module; install it (Debian: apt-get install python3-venv), or name another Python: PYTHON=/path/to/python3.12 bash run.sh"
     fi
@@ -165,20 +220,22 @@ set_up() {
     if ! "$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12), (3, 13)))' 2>/dev/null; then
         run "$system" -m venv --clear .venv
     fi
-    local packages=(-r requirements.txt)
-    if $gpu; then packages+=("$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)"); fi
+    local packages=(-r "$code/requirements.txt")
+    if $gpu; then packages+=("$(cuda_packages)"); fi
     local quiet=--quiet
     if [ -t 1 ]; then quiet=; fi
     run "$python" -m pip install $quiet "${packages[@]}"
     has_packages "$python" || fail "the packages of requirements.txt are not all in .venv; remove .venv and run again"
 }
 
+cuda_packages() { sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' "$code/requirements.txt"; }
+
 # Whether a Python has every package of requirements.txt in its pinned version.
 has_packages() {
-    "$1" - <<'PYTHON' 2>/dev/null
+    "$1" - "$code/requirements.txt" <<'PYTHON' 2>/dev/null
 import re, sys
 from importlib.metadata import version
-pins = re.findall(r"^([\w-]+)==([\w.]+)", open("requirements.txt").read(), re.M)
+pins = re.findall(r"^([\w-]+)==([\w.]+)", open(sys.argv[1]).read(), re.M)
 sys.exit(any(version(name) != pinned for name, pinned in pins))
 PYTHON
 }
@@ -189,7 +246,7 @@ check_gpu() {
     if ! try sees_gpu; then
         if [ "$python" = "$PWD/.venv/bin/python" ]; then
             echo "Adding CUDA's packages for the GPU"
-            run "$python" -m pip install --quiet "$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt)"
+            run "$python" -m pip install --quiet "$(cuda_packages)"
             if try sees_gpu; then return; fi
         fi
         fail "nvidia-smi shows a GPU, but TensorFlow sees none: its driver may be too old for TensorFlow's CUDA; update it, or train on the CPU with --devices 1"
@@ -207,10 +264,10 @@ find_data() {
     local data=
     if [ -n "${DATA_DIR:-}" ]; then
         data=$DATA_DIR
-        [ -d "$data" ] || fail "DATA_DIR=$data is no folder; name one with class folders or WFDB records"
-        holds_records "$data" || holds_classes "$data" || fail "DATA_DIR=$data holds neither class folders with images nor WFDB records (.hea)"
+        [ -d "$data" ] || fail "$data_name is no folder; name one with class folders or WFDB records"
+        holds_records "$data" || holds_classes "$data" || fail "$data_name holds neither class folders with images nor WFDB records (.hea)"
     else
-        for data in ../data data ''; do
+        for data in "${up}data" "${here}data" ''; do
             if [ -n "$data" ] && { holds_records "$data" || holds_classes "$data"; }; then break; fi
         done
     fi
@@ -218,11 +275,13 @@ find_data() {
         simulated=true
         images=images/simulated
         echo "No data in ../data or ./data: using simulated records. SIMULATED, not medical data"
-        run "$python" make_dataset.py simulated --output "$images"
+        need_place "$images"
+        run "$python" "$code/make_dataset.py" simulated --output "$images"
     elif holds_records "$data"; then
         images=images/records-$(cd "$data" && printf %s "$PWD" | cksum | cut -d ' ' -f 1)
         echo "Records in $data"
-        run "$python" make_dataset.py "$data" --output "$images"
+        need_place "$images"
+        run "$python" "$code/make_dataset.py" "$data" --output "$images"
     else
         images=$data
         echo "Images in $data"
@@ -236,17 +295,19 @@ holds_classes() { [ -n "$(find "$1/" -mindepth 2 -maxdepth 2 -type f ! -name '.*
 find_output() {
     if [ -n "${OUTPUT_DIR:-}" ]; then
         output=$OUTPUT_DIR
-    elif [ -d ../output ]; then
-        output=../output
+    elif [ -d "${up}output" ]; then
+        output=${up}output
     else
-        local number=0 folder
-        for folder in output/run-*; do
-            folder=${folder#output/run-}
-            case "$folder" in *[!0-9]* | '') continue ;; esac
-            if [ "$folder" -gt "$number" ]; then number=$folder; fi
+        need_place output
+        local highest=0 newest=output/run-1 number
+        for output in output/run-*; do
+            number=${output#output/run-}
+            case "$number" in *[!0-9]* | '' | ??????????*) continue ;; esac # a name, or more digits than bash counts
+            number=$((10#$number))                                          # with zeros before it, too
+            if [ "$number" -gt "$highest" ]; then highest=$number newest=$output; fi
         done
-        case " $* " in *" --resume "*) [ "$number" -gt 0 ] || number=1 ;; *) number=$((number + 1)) ;; esac
-        output=output/run-$number
+        output=output/run-$((highest + 1))
+        case " $* " in *" --resume "*) output=$newest ;; esac
     fi
     echo "Results go to $output"
     case " $* " in *" --resume "*) take_earlier_result ;; esac
@@ -254,12 +315,12 @@ find_output() {
 
 # DBC empties the output folder before each task, so an earlier result comes along in the code folder.
 take_earlier_result() {
-    if holds_run "$output" || ! holds_run resume; then return; fi
+    if holds_run "$output" || ! holds_run "${here}resume"; then return; fi
     echo "Going on with the earlier result in ./resume"
     local copy=$output/.resume.partial
     rm -rf "$copy"
     mkdir -p "$output"
-    run cp -r resume "$copy" # and then renamed, so that half a copy never looks like a run
+    run cp -r "${here}resume" "$copy" # and then renamed, so that half a copy never looks like a run
     rm -f "$copy/training_result_file" # DBC is writing this task's own
     mv "$copy"/* "$output"/ || exit 1
     rm -rf "$copy"

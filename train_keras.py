@@ -3,38 +3,50 @@
     python train_keras.py --data DIR --output DIR [--model NAME] [--split beats|records|ds1-ds2]
 
 DIR of --data holds one sub-folder of images for each class (make_dataset.py makes one from ECG records).
-The run folder --output holds, when it ends: best.keras, log.csv, loss.png, metrics.json, predictions.csv,
-confusion_matrix.png and config.json. KERAS_BACKEND=jax trains on JAX's devices, without TensorFlow.
+The run folder --output holds, when it ends: report.html, best.keras, log.csv, metrics.json, predictions.csv, figures
+and config.json; with --folds a folder for each fold, and folds.json. KERAS_BACKEND=jax trains without TensorFlow.
 """
 
+from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
+
+# isort: split
 import argparse
-import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.dataset import Data, read_description
 from ecgbeats.images.folder import Images, limit_images
-from ecgbeats.images.splits import PARTS, SPLITS, Split, split_as
+from ecgbeats.images.splits import Split, describe_split, split_as
 from ecgbeats.records.symbols import normal_classes
 from ecgbeats.runs.config import describe_run
 from ecgbeats.runs.devices import (
-    PRECISIONS,
     choose_devices,
     choose_precision,
     choose_workers,
     release_devices,
 )
 from ecgbeats.runs.feed import build_metrics, feed
-from ecgbeats.runs.folder import check_run, finish_run, is_finished, leave_at_signals, remove_partial_files
+from ecgbeats.runs.folder import (
+    check_run,
+    check_unlocked,
+    finish_run,
+    is_finished,
+    leave_at_signals,
+    locked,
+    remove_partial_files,
+)
 from ecgbeats.runs.networks import load_model
+from ecgbeats.runs.options import check_options, fill_in_recipe, make_parser
 from ecgbeats.runs.prediction import predict
 from ecgbeats.runs.recipe import compile_model, make_schedule, set_momentum
-from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit
+from ecgbeats.runs.row import Row, kept_epoch
+from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit, read_start
 from ecgbeats.scores.folds import check_fold_data, gather_folds, is_gathered
 from ecgbeats.scores.log_plot import plot_run
+from ecgbeats.scores.metrics_file import read_metrics
 from ecgbeats.scores.report import write_report
 from ecgbeats.scores.scoring import write_scores
 
@@ -42,44 +54,56 @@ import numpy as np
 
 from model_keras import MODELS, build_model
 
+# The network scores these beside the test part: the report hides the places of a beat of each class one by one.
+IMAGES_OF_REPORT = 128
+
 
 def main(arguments: list[str]) -> None:
     """Check all that the user gave, then train one run, or one for each fold."""
-    started = float(os.environ.get("RUN_STARTED") or time.time())  # run.sh counts its own preparations in
     options = read_options(arguments)
+    started = read_start()
     command.check_output(options.output)
-    runs = plan_runs(options)
-    to_do = {folder: run for folder, run in runs.items() if not is_finished(folder, run)}
-    if not to_do:
-        end_without_training(options, list(runs))
+    # One after another: how many folds the images allow is not known yet.
+    if all(is_finished(folder, run) for folder, run in plan_runs(options)):
+        end_without_training(options, [folder for folder, _ in plan_runs(options)])
         return
+    check_unlocked(options.output)
+    command.check_backend()
     data = load_data(options)
-    if len(runs) > 1:
-        check_fold_data(list(runs), data.checksum)
-    if done := [folder.name for folder in runs if folder not in to_do]:
-        print(f"Trained before: {', '.join(done)}", flush=True)
     deadline = started + options.max_hours * 3600 if options.max_hours else None
-    for folder, run in to_do.items():
-        if len(runs) > 1:
-            print(f"\nFold {run.fold} of {options.folds}, in {folder}", flush=True)
-        parts = split_as(data.images, vars(run))
-        metrics = train(data, parts, run, folder, deadline)
-        if metrics["stopped_early"] and len(runs) > 1:
-            print("no time left for all folds; go on with --resume")
-            return
-    if len(runs) > 1:
-        gather_folds(options.output, list(runs))
+    if options.folds and options.fold is None:
+        train_folds(data, options, deadline)
+    else:
+        train(data, split_as(data.images, vars(options)), options, options.output, deadline)
 
 
-def plan_runs(options: argparse.Namespace) -> dict[Path, argparse.Namespace]:
-    """Return the run folders to fill and the options of each: one, or without --fold one for each fold."""
+def plan_runs(options: argparse.Namespace) -> Iterator[tuple[Path, argparse.Namespace]]:
+    """Yield the run folders to fill and the options of each: one, or without --fold one for each fold."""
     if not options.folds or options.fold is not None:
-        return {options.output: options}
+        yield options.output, options
+        return
     is_finished(options.output, options)  # refuses a folder that holds a single run
-    return {
-        options.output / f"fold-{i}": argparse.Namespace(**vars(options) | {"fold": i})
-        for i in range(options.folds)
-    }
+    for i in range(options.folds):
+        yield options.output / f"fold-{i}", argparse.Namespace(**vars(options) | {"fold": i})
+
+
+def train_folds(data: Data, options: argparse.Namespace, deadline: float | None) -> None:
+    """Train the folds that are not trained yet, one after another, and sum them up."""
+    runs = dict(plan_runs(options))
+    check_fold_data(list(runs), data.checksum)
+    command.make_folder(options.output)
+    with locked(options.output):
+        to_do = {folder: run for folder, run in runs.items() if not is_finished(folder, run)}
+        if done := [folder.name for folder in runs if folder not in to_do]:
+            print(f"Trained before: {', '.join(done)}", flush=True)
+        for folder, run in to_do.items():
+            print(f"\nFold {run.fold} of {options.folds}, in {folder}", flush=True)
+            parts = split_as(data.images, vars(run))
+            metrics = train(data, parts, run, folder, deadline)
+            if metrics["stopped_early"]:
+                print("no time left for all folds; go on with --resume")
+                return
+        gather_folds(options.output, list(runs))
 
 
 def end_without_training(options: argparse.Namespace, folders: list[Path]) -> None:
@@ -93,131 +117,11 @@ def end_without_training(options: argparse.Namespace, folders: list[Path]) -> No
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
     """Return the command line's options; those that follow from the network are filled in."""
-    parser = command.Parser(prog="train_keras.py", description=__doc__)
-    add = parser.add_argument
-    at_least_one = command.whole_number(1)
-    add("--data", metavar="DIR", type=Path, required=True, help="images, one sub-folder for each class")
-    add("--output", metavar="DIR", type=Path, required=True, help="the run folder to make")
-    add("--model", default="fast", metavar="NAME", help=f"one of {', '.join(MODELS)} (default fast)")
-    add(
-        "--epochs",
-        type=at_least_one,
-        metavar="N",
-        help="rounds over the training images (default by network)",
-    )
-    add(
-        "--batch-size",
-        type=at_least_one,
-        metavar="N",
-        help="images a step, over all devices (default by network)",
-    )
-    add(
-        "--learning-rate",
-        type=command.positive_number,
-        metavar="X",
-        help="its peak: it rises over the first tenth of the steps and falls along a cosine (default by network)",
-    )
-    add(
-        "--augment",
-        action=argparse.BooleanOptionalAction,
-        default=False,
-        help="train on the whole image or one of nine crops, drawn at random (default no)",
-    )
-    add(
-        "--augment-classes",
-        choices=["all", "arrhythmias"],
-        default="all",
-        help="arrhythmias: normal beats stay whole, as in the paper (default all)",
-    )
-    add(
-        "--shift",
-        type=command.whole_number(0),
-        metavar="N",
-        help="move training images at random by up to N pixels to each side (default by network and epochs)",
-    )
-    add(
-        "--balance",
-        type=command.share,
-        metavar="X",
-        help="draw rare classes more often: 0 as they occur, 1 all classes alike (default by network)",
-    )
-    add(
-        "--split",
-        choices=SPLITS,
-        default="beats",
-        help="beats: 80/10/10 as the paper; records: patients kept apart; ds1-ds2: the field's list (default beats)",
-    )
-    add("--folds", type=command.whole_number(2), metavar="K", help="cross-validation with K folds")
-    add(
-        "--fold",
-        type=command.whole_number(0),
-        metavar="I",
-        help="only fold I of --folds, from 0; with --output DIR/fold-I for each, on as many machines as you like, "
-        "the same command without --fold and with --output DIR --resume sums them up",
-    )
-    add(
-        "--keep",
-        choices=["best", "last"],
-        default="best",
-        help="best.keras is the network of the lowest validation loss, or of the last epoch, where validation beats "
-        "are of too few patients to choose by (default best)",
-    )
-    add("--precision", choices=PRECISIONS, default="auto", help="auto: by what the device can do (default)")
-    add(
-        "--devices",
-        type=at_least_one,
-        metavar="N",
-        help="GPUs, or logical CPU devices (default all GPUs, or 1)",
-    )
-    add("--limit", type=at_least_one, metavar="N", help="at most N images of each class (default all)")
-    add(
-        "--max-hours",
-        type=command.positive_number,
-        metavar="X",
-        help="save, score and return before X hours since the start (default no limit)",
-    )
-    add(
-        "--seed",
-        type=command.whole_number(0),
-        default=0,
-        metavar="N",
-        help="of everything random (default 0)",
-    )
-    add("--resume", action="store_true", help="go on with the run that --output holds, if any")
+    parser = make_parser(__doc__, MODELS)
     options = parser.parse_args(arguments)
-    check_options(parser, options)
-    fill_in_recipe(options)
+    check_options(parser, options, MODELS)
+    fill_in_recipe(options, MODELS[options.model])
     return options
-
-
-def check_options(parser: command.Parser, options: argparse.Namespace) -> None:
-    """Leave with an error for options that do not go together or are out of range."""
-    if options.model not in MODELS:
-        parser.error(f"--model {options.model}: no such network; choose from {', '.join(MODELS)}")
-    if options.seed >= 2**32:
-        parser.error(f"--seed {options.seed} is too large: it must be below 2**32")
-    if options.fold is not None and options.folds is None:
-        parser.error("--fold needs --folds: the number of folds")
-    if options.augment_classes != "all" and not options.augment:
-        parser.error(f"--augment-classes {options.augment_classes} needs --augment")
-    if options.fold is not None and options.fold >= options.folds:
-        parser.error(
-            f"--fold {options.fold} is out of range: {options.folds} folds are numbered 0 to {options.folds - 1}"
-        )
-    if options.shift is not None and options.shift >= IMAGE_SIZE:
-        parser.error(f"--shift {options.shift} is too large: an image has {IMAGE_SIZE} pixels")
-
-
-def fill_in_recipe(options: argparse.Namespace) -> None:
-    """Set what was not given to the network's own, in place."""
-    recipe = MODELS[options.model]
-    options.epochs = options.epochs or recipe.epochs
-    if options.shift is None:  # 0 is a choice, too
-        options.shift = min(recipe.shift, options.epochs // 2)
-    if options.balance is None:
-        options.balance = recipe.balance
-    options.batch_size = options.batch_size or recipe.batch_size
-    options.learning_rate = options.learning_rate or recipe.learning_rate
 
 
 def load_data(options: argparse.Namespace) -> Data:
@@ -255,7 +159,7 @@ def train(
     options : argparse.Namespace
         As :func:`read_options` returns them.
     folder : pathlib.Path
-        The run folder; a run that it holds is gone on with.
+        The run folder; with --resume, a run that it holds is gone on with.
     deadline : float, optional
         ``time.time()`` before which the run ends, with the best network it has by then.
 
@@ -264,26 +168,56 @@ def train(
     dict
         metrics.json's content.
     """
-    with leave_at_signals(folder):
-        return _train(data, parts, options, folder, deadline)
-
-
-def _train(data, parts, options, folder, deadline) -> dict:
-    """Do the work of :func:`train`."""
     started = time.time()
-    config = check_run(folder, data, options)
-    with command.quiet_import():
-        from ecgbeats.runs.recorder import Recorder
+    check_run(folder, data, options)  # before Keras is imported
+    with leave_at_signals(folder):
+        with command.quiet_import():
+            import keras  # noqa: F401
 
-        import keras  # noqa: F401
+            devices, scope = choose_devices(options.devices)
+        command.make_folder(folder)
+        with locked(folder):
+            # Another process may have trained here while this one read the images.
+            if is_finished(folder, options):
+                print(f"{folder} holds this run, finished; nothing to do.")
+                return read_metrics(folder)
+            remove_partial_files(folder)
+            rows, before, stopped = train_network(data, parts, options, folder, deadline, devices, scope)
+            release_devices()
+            metrics = score_run(data, parts.test, options, folder)
+            metrics |= {
+                "model": options.model,
+                "epochs": len(rows),
+                "best_epoch": kept_epoch(rows, options.keep),
+                "stopped_early": stopped,
+                "seconds": round(before + time.time() - started, 1),
+            }
+            command.write_json(folder / "metrics.json", metrics)
+            write_report(folder, options.data)
+            if not stopped:
+                finish_run(folder)
+            return metrics
 
-        devices, scope = choose_devices(options.devices)
+
+def train_network(
+    data: Data,
+    parts: Split,
+    options: argparse.Namespace,
+    folder: Path,
+    deadline: float | None,
+    devices: list[str],
+    scope,
+) -> tuple[list[Row], float, bool]:
+    """Train from the beginning, or from where the run in ``folder`` was broken off.
+
+    Returns the log's rows, the seconds that the epochs of earlier starts took, and whether the deadline ended it.
+    """
+    from ecgbeats.runs.recorder import Recorder
+
     precision = choose_precision(options.precision, devices)
-    command.make_folder(folder)
-    remove_partial_files(folder)
-    command.write_json(folder / "config.json", describe_run(data, parts, options, devices, precision, config))
-    describe_split(data.images, parts)
-
+    config = describe_run(data, parts, options, devices, precision, check_run(folder, data, options))
+    command.write_json(folder / "config.json", config)
+    describe_split(data.images.labels, data.images.classes, parts)
     training, validation = make_batches(data.images, parts, options, devices)
     with scope():
         model, schedule = build(options, precision, len(data.images.classes), len(training))
@@ -291,43 +225,27 @@ def _train(data, parts, options, folder, deadline) -> dict:
         f"{options.model}: {model.count_params():,d} parameters, {precision}, on {', '.join(devices)}",
         flush=True,
     )
+    limit = TimeLimit(
+        deadline,
+        validated=len(parts.validation),
+        tested=len(parts.test) + IMAGES_OF_REPORT * len(data.images.classes),
+        batch_size=options.batch_size,
+    )
     recorder = Recorder(
         folder,
         data.images.classes,
         training,
         schedule,
         options.epochs,
-        # The report hides places of a beat of each class, one after another.
-        TimeLimit(
-            deadline,
-            validated=len(parts.validation),
-            tested=len(parts.test) + 128 * len(data.images.classes),
-            batch_size=options.batch_size,
-        ),
-        draw=lambda: plot_run(folder, data.note),
+        limit,
+        draw=lambda: plot_run(folder, data.note),  # handed over, since runs know nothing of figures
         keep=options.keep,
     )
     with scope():
         first, batch = recorder.restore(model)
+    before = sum(row["seconds"] for row in recorder.rows)
     stopped = fit(model, training, validation, recorder, first, batch, options)
-    rows = recorder.rows
-    del model, recorder
-    release_devices()
-
-    metrics = score_run(data, parts.test, options, folder)
-    kept = rows[-1:] if options.keep == "last" else sorted(rows, key=lambda row: row["val_loss"])[:1]
-    metrics.update(
-        model=options.model,
-        epochs=len(rows),
-        best_epoch=kept[0]["epoch"] if kept else None,
-        stopped_early=stopped,
-        seconds=round(sum(row["seconds"] for row in rows[:first]) + time.time() - started, 1),
-    )
-    command.write_json(folder / "metrics.json", metrics)
-    write_report(folder, options.data)
-    if not stopped:
-        finish_run(folder)
-    return metrics
+    return recorder.rows, before, stopped
 
 
 def make_batches(images: Images, parts: Split, options: argparse.Namespace, devices: list[str]):
@@ -384,15 +302,17 @@ def fit(model, training, validation, recorder, first: int, batch: int, options: 
         print(f"going on after epoch {first}", flush=True)
     if batch or keras.backend.backend() == "jax":
         build_metrics(model, training)
-    # The rest of an epoch that was broken off, then the whole ones.
-    stretches = [(first, first + 1, batch), (first + 1, options.epochs, 0)] if batch else []
+    # First, last epoch and first batch: the rest of an epoch that was broken off, then the whole ones, if any are left.
+    stretches = [(first, options.epochs, 0)]
+    if batch:
+        stretches = [(first, first + 1, batch), (first + 1, options.epochs, 0)]
     try:
-        for begin, end, start in stretches or [(first, options.epochs, 0)]:
+        for begin, end, first_batch in stretches:
             if begin == end:
                 continue
             training.set_epoch(begin)
             model.fit(
-                feed(training, start),
+                feed(training, first_batch),
                 validation_data=feed(validation),
                 epochs=end,
                 initial_epoch=begin,
@@ -409,22 +329,11 @@ def fit(model, training, validation, recorder, first: int, batch: int, options: 
     return False
 
 
-def describe_split(images: Images, parts: Split) -> None:
-    """Print the sizes of the parts, and which classes one of them lacks."""
-    sizes = ", ".join(f"{part} {len(getattr(parts, part)):,d}" for part in PARTS)
-    print(f"Images: {sizes}")
-    for part in PARTS:
-        present = np.unique(images.labels[getattr(parts, part)])
-        absent = [name for i, name in enumerate(images.classes) if i not in present]
-        if absent:
-            print(f"The {part} part has no {', '.join(absent)}: too few patients have such beats.")
-
-
 def score_run(data: Data, test: np.ndarray, options: argparse.Namespace, folder: Path) -> dict:
     """Score best.keras on the test part; write predictions and figures, print the table."""
     from DataGenerator import DataGenerator
 
-    model, classes = load_model(folder / "best.keras")
+    model, classes = load_model(folder / "best.keras", IMAGE_SIZE)
     images = data.images.subset(test)
     started = time.time()
     probabilities = predict(model, DataGenerator(images, options.batch_size, shuffle=False, devices=1))

@@ -10,28 +10,28 @@ from __future__ import annotations  # so that an old Python gets as far as check
 import argparse
 import contextlib
 import errno
+import importlib.util
+import itertools
 import json
 import math
 import os
-import shutil
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ecgbeats import is_command, process
+from ecgbeats.ending import InputError, fail, tell, wants_traceback
+
 VERSION = "0.2.0"
 SIMULATED_NOTICE = "SIMULATED, not medical data"
 
-# A signal first lets Python unwind (temporary files go); a process that is deep inside a training
-# step cannot, and is ended after this many seconds. DBC and Docker kill after about ten.
-SECONDS_TO_UNWIND = 4.0
+# The backends of Keras that train here, and what installs the packages that each needs.
+BACKENDS = {"tensorflow": "requirements.txt", "jax": "requirements-jax.txt"}
 
-
-def fail(message: str) -> None:
-    """Write ``error: MESSAGE`` to standard error, on one line whatever the message holds."""
-    print("error: " + " ".join(str(message).split()), file=sys.stderr, flush=True)
+# With fewer open files neither TensorFlow nor a pool of processes starts.
+FEWEST_OPEN_FILES = 64
 
 
 def check_python() -> None:
@@ -46,22 +46,6 @@ def check_python() -> None:
 check_python()  # at once: the packages that the scripts import next may not even be there
 
 
-def _explain_missing_package(kind, problem, trace) -> None:
-    """Say in one line that a package is missing, for whoever forgot to activate the environment."""
-    if not isinstance(problem, ModuleNotFoundError):
-        sys.__excepthook__(kind, problem, trace)
-        return
-    fail(f"{problem}: activate the environment (source .venv/bin/activate), or make it (bash run.sh setup)")
-    os._exit(2)
-
-
-sys.excepthook = _explain_missing_package
-
-
-class InputError(Exception):
-    """Something that the user gave is wrong; the message names it and says what to do."""
-
-
 class Parser(argparse.ArgumentParser):
     """An ArgumentParser that reports a bad option in one ``error:`` line, as INTERFACE asks."""
 
@@ -69,101 +53,96 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         options.setdefault("allow_abbrev", False)
         super().__init__(**options)
+        self.register("type", Path, _named_path)
+
+    def parse_known_args(self, args=None, namespace=None):
+        """Parse as argparse does, but for ``--option=--``, of which it makes nothing."""
+        for word in sys.argv[1:] if args is None else args:
+            if word.startswith("--") and word.endswith("=--"):
+                self.error(f"argument {word[:-3]}: expected one argument")
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str):
-        """Print the message as one line and leave with status 2."""
-        fail(f"{message} (see {self.prog} --help)")
-        raise SystemExit(2)
+        """Raise InputError."""
+        raise InputError(f"{message} (see {self.prog} --help)")
 
 
-def run(main: Callable[[list[str]], int | None], seconds_to_unwind: float = SECONDS_TO_UNWIND) -> None:
+def _named_path(text: str) -> Path:
+    """Argparse type in the place of Path, which takes nothing for the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; name a file or folder (the current one is .)")
+    return Path(text)
+
+
+def run(
+    main: Callable[[list[str]], int | None], seconds_to_unwind: float = process.SECONDS_TO_UNWIND
+) -> None:
     """Run ``main(sys.argv[1:])`` and leave with its status.
 
-    InputError gives 2, a full disk or refused file 1, each with one ``error:`` line; Ctrl-C gives 130,
-    SIGTERM 143, a reader that closed the pipe (``| head``) 141.
+    InputError gives 2, a full disk or a place that may not be written to 1, each with one ``error:`` line; Ctrl-C
+    gives 130, SIGTERM 143, a reader that closed the pipe (``| head``) 141. What nobody foresaw gives 1 and a line that
+    names a file with the traceback; ECGBEATS_TRACEBACK=1 prints it instead, and what libraries write.
     """
-    _end_on_signals(seconds_to_unwind)
+    process.open_missing_streams()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's is not there for a command
+    if not wants_traceback():
+        process.silence_libraries()
+    received = process.end_on_signals(seconds_to_unwind)
     try:
+        _check_open_files()
         status = main(sys.argv[1:]) or 0
         sys.stdout.flush()
-    except InputError as problem:
-        fail(problem)
-        status = 2
-    except KeyboardInterrupt:
-        status = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 141
-    except OSError as problem:
-        if problem.errno not in _DISK_FAULTS:
-            raise
-        where = f" ({problem.filename})" if problem.filename else ""
-        fail(f"{_DISK_FAULTS[problem.errno]}{where}; what was finished before is untouched")
-        status = 1
+    except BaseException as problem:
+        # A library may have made another exception of the signal's.
+        status = 128 + received[0] if received else tell(problem)
+    process.let_go_of_streams()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)  # a handler would be cut off with a traceback while Python ends
     raise SystemExit(status)
 
 
-_DISK_FAULTS = {
-    errno.ENOSPC: "no space left on the disk: free some, or choose another --output",
-    errno.EDQUOT: "the disk quota is used up: free some space, or choose another --output",
-    errno.EFBIG: "a file grew beyond the size limit set here (ulimit -f)",
-    errno.EROFS: "the disk is read-only: choose another --output",
-    errno.EACCES: "permission denied: choose a place that you may write to",
-    errno.EPERM: "not permitted: choose a place that you may write to",
-    errno.EIO: "the disk reports a read or write fault",
-}
+def _check_open_files() -> None:
+    """Take as many open files as are allowed. Raises InputError where that is too few to do anything."""
+    try:
+        import resource
+    except ImportError:  # no Unix
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < FEWEST_OPEN_FILES:
+        soft = FEWEST_OPEN_FILES if hard < 0 else min(hard, FEWEST_OPEN_FILES)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if 0 <= soft < FEWEST_OPEN_FILES:
+        raise InputError(
+            f"only {soft} files may be open here; allow {FEWEST_OPEN_FILES} at least (ulimit -n)"
+        )
 
 
-def _end_on_signals(seconds_to_unwind: float) -> None:
-    """Make SIGINT and SIGTERM end the process soon, even while native code holds the main thread.
-
-    Python runs a signal's handler only between two bytecodes, and one training step of the paper's
-    network can take 16 s. The C-level handler writes the signal's number to a pipe at once, so a thread
-    waits on that pipe and ends the process if the main thread has not.
-    """
-    receive, send = os.pipe()
-    os.set_blocking(send, False)
-
-    def unwind(number, _frame):
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + number)
-
-    def watch():
-        number = os.read(receive, 1)[0]
-        threading.Event().wait(seconds_to_unwind)
-        os._exit(128 + number)
-
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # a background job keeps ignoring it
-        signal.signal(signal.SIGINT, unwind)
-    signal.signal(signal.SIGTERM, unwind)
-    signal.set_wakeup_fd(send, warn_on_full_buffer=False)
-    threading.Thread(target=watch, daemon=True).start()
+def check_backend() -> str:
+    """Return the backend that Keras will use, without importing it. Raises InputError if it is not there."""
+    backend = os.environ.get("KERAS_BACKEND") or "tensorflow"
+    if backend not in BACKENDS:
+        raise InputError(f"KERAS_BACKEND={backend} is not supported; use {' or '.join(BACKENDS)}")
+    for package in (backend, "keras"):
+        if importlib.util.find_spec(package) is None:
+            raise InputError(
+                f"the package {package} is not installed, which KERAS_BACKEND={backend} needs; install it (pip "
+                f"install -r {BACKENDS[backend]}), or use another backend (KERAS_BACKEND={' or '.join(BACKENDS)})"
+            )
+    return backend
 
 
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
-    """Keep what TensorFlow's native code writes while it is imported off standard error, unless it fails."""
+    """Import Keras within this: as the project needs it, whatever the user's keras.json says; its faults in one line."""
+    backend = os.environ["KERAS_BACKEND"] = check_backend()
+    os.environ["KERAS_HOME"] = os.path.join(os.devnull, "keras")  # a place that cannot hold a keras.json
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with tempfile.TemporaryFile() as noise:
-        os.dup2(noise.fileno(), 2)
-        try:
-            yield
-        except BaseException as problem:
-            os.dup2(kept, 2)
-            if isinstance(problem, ImportError):
-                raise InputError(
-                    f"{problem}; install the packages: pip install -r requirements.txt, or use: bash run.sh"
-                ) from problem
-            if not isinstance(problem, (InputError, KeyboardInterrupt, SystemExit)):
-                noise.seek(0)
-                sys.stderr.write(noise.read().decode(errors="replace"))
-            raise
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
+    try:
+        yield
+    except ImportError as problem:
+        raise InputError(
+            f"{problem}; install the packages for KERAS_BACKEND={backend} again (pip install -r {BACKENDS[backend]})"
+        ) from problem
 
 
 @contextlib.contextmanager
@@ -174,7 +153,9 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     synced before it is renamed, so that a kill or power cut leaves the old file or the new one, whole.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.partial-{os.getpid()}{path.suffix}")
+    temporary = path.with_name(
+        f".{path.stem[:40]}.partial-{os.getpid()}{path.suffix}"
+    )  # a name has its limit
     try:
         yield temporary
         with open(temporary, "rb") as file:
@@ -186,59 +167,19 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_json(path: str | os.PathLike, content: dict) -> None:
-    """Write a JSON file whole, or not at all."""
+    """Write a JSON file whole, or not at all; of a path in it that is no UTF-8, "?" stands for what is not."""
+    text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     with whole_file(path) as unfinished:
-        unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-
-
-@contextlib.contextmanager
-def whole_folder(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield an empty folder beside ``path``; rename it there when the block ends, remove it if it fails.
-
-    ``path`` must not exist, or be an empty folder. Raises InputError where it cannot be made.
-    """
-    path = Path(path)
-    check_output(path)
-    make_folder(path.parent)
-    prefix = f".{path.name}.partial-"
-    for left in path.parent.glob(prefix + "*"):  # by a run that was killed
-        if not _is_running(left.name.removeprefix(prefix).partition("-")[0]):
-            shutil.rmtree(left, ignore_errors=True)
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=path.parent))
-    except FileNotFoundError as problem:  # some folders, such as /proc, take no new ones
-        raise InputError(f"{path} cannot be made ({problem.strerror}); choose another --output") from problem
-    try:
-        temporary.chmod(0o777 & ~_umask())
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-
-
-def _is_running(process: str) -> bool:
-    """Return whether a process of that number runs here; True for what is no number."""
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, ValueError):
-        pass
-    return True
-
-
-def _umask() -> int:
-    """Return the process's umask (it can only be read by setting it)."""
-    umask = os.umask(0o022)
-    os.umask(umask)
-    return umask
+        unfinished.write_text(text, encoding="utf-8", errors="replace")
 
 
 def make_folder(path: str | os.PathLike) -> None:
     """Make a folder and those above it; raise InputError where that is not possible (but for a full disk)."""
+    path = Path(path)
     try:
-        Path(path).mkdir(parents=True, exist_ok=True)
+        missing = list(itertools.takewhile(lambda place: not place.is_dir(), [path, *path.parents]))
+        for place in reversed(missing):  # mkdir(parents=True) calls itself for each
+            place.mkdir(exist_ok=True)
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -246,24 +187,62 @@ def make_folder(path: str | os.PathLike) -> None:
 
 
 def check_output(path: str | os.PathLike) -> None:
-    """Raise InputError if ``path`` is a file or lies below one, or its folder cannot be written to."""
+    """Raise InputError if ``path`` is a file or lies below one, or its folder cannot be written to, or is too deep."""
     path = Path(path).absolute()
     for place in [path, *path.parents]:
         try:
-            is_folder = place.is_dir()
+            is_folder, is_there = place.is_dir(), place.exists() or place.is_symlink()
         except PermissionError:  # a folder above it may not even be looked into
             continue
+        except OSError as problem:
+            raise InputError(f"--output {path}: {problem.strerror}; choose another folder") from None
         if is_folder:
-            if not os.access(place, os.W_OK | os.X_OK):
+            if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
                 raise InputError(f"--output {path}: no permission to write to {place}; choose another folder")
             return
-        if place.exists() or place.is_symlink():
-            raise InputError(f"--output {path}: {place} is a file, not a folder; choose another --output")
+        if is_there:
+            raise InputError(
+                f"--output {path}: {place} is a file or a broken link, not a folder; choose another --output"
+            )
 
 
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def process_pool(jobs: int, begin: Callable, *arguments):
+    """Return a ProcessPoolExecutor whose processes each call ``begin(*arguments)``, or None where none can start.
+
+    They need semaphores, which Linux keeps in /dev/shm, and open files. Where they lack something, a line says so.
+    """
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    before = set(multiprocessing.active_children())
+    try:
+        context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
+        pool = ProcessPoolExecutor(jobs, context, begin, arguments)
+        pool.submit(int).result()
+        return pool
+    except (OSError, ImportError, RuntimeError) as problem:  # RuntimeError: no new thread
+        for child in set(multiprocessing.active_children()) - before:  # some may have started
+            child.kill()
+        print(
+            f"No processes can be started ({problem}): one does all the work, which takes longer.", flush=True
+        )
+        return None
+
+
+def has_semaphores() -> bool:
+    """Return whether threads and processes can have semaphores here, which Linux keeps in /dev/shm."""
+    import multiprocessing
+
+    try:
+        multiprocessing.Lock()
+    except (OSError, ImportError):
+        return False
+    return True
 
 
 def start_worker() -> None:
@@ -282,8 +261,8 @@ def start_worker() -> None:
     threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def whole_number(minimum: int, name: str = "number") -> Callable[[str], int]:
-    """Return an argparse type for whole numbers of at least ``minimum``."""
+def whole_number(minimum: int, name: str = "number", maximum: int = 2**31 - 1) -> Callable[[str], int]:
+    """Return an argparse type for whole numbers from ``minimum`` to ``maximum``."""
 
     def parse(text: str) -> int:
         try:
@@ -292,9 +271,14 @@ def whole_number(minimum: int, name: str = "number") -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole {name}") from None
         if number < minimum:
             raise argparse.ArgumentTypeError(f"{text} is too small: at least {minimum} is needed")
+        if number > maximum:
+            raise argparse.ArgumentTypeError(f"{text} is too large: at most {maximum} is possible")
         return number
 
     return parse
+
+
+seed = whole_number(0, maximum=2**32 - 1)  # the most that Keras and NumPy take
 
 
 def positive_number(text: str) -> float:
@@ -317,3 +301,18 @@ def share(text: str) -> float:
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not within 0 to 1")
     return number
+
+
+def _end_start(_kind, problem, _trace) -> None:
+    """End a command that could not even start, in one line; for sys.excepthook."""
+    if isinstance(problem, ModuleNotFoundError):
+        fail(
+            f"{problem}: activate the environment (source .venv/bin/activate), or make it (bash run.sh setup)"
+        )
+        os._exit(2)
+    os._exit(tell(problem))
+
+
+if is_command():
+    process.open_missing_streams()  # before a package takes a closed one's number
+    sys.excepthook = _end_start

@@ -21,6 +21,18 @@ PROJECT = Path(__file__).resolve().parent.parent
 RECORDS = PROJECT.parent / "shared" / "mitdb"
 
 
+# By the seconds that they take.
+LONG = (
+    "test_run_sh.py test_dbc.py test_train_keras.py test_compare_networks.py test_resume.py test_report.py "
+    "test_jax.py test_networks.py test_make_dataset.py test_model_keras.py test_evaluate_keras.py test_folds.py"
+).split()
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Begin with the long files, so that at the end both workers have short tests to share."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 def pytest_configure(config) -> None:
     """Make what all workers share: a folder, and the server from which tests/forked.py has processes forked."""
     if hasattr(config, "workerinput"):

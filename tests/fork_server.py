@@ -136,7 +136,10 @@ def _answer(connection: socket.socket, number: int) -> None:
 
 
 def be(script, arguments, cwd, environment, path, stdout, stderr, patch) -> None:
-    """Be ``python SCRIPT ARGUMENTS``, and end. ``patch`` is a pickled function and its arguments, called before."""
+    """Be ``python SCRIPT ARGUMENTS``, or of a module ``python -m``, and end.
+
+    Before that a function is called: ``patch`` is pickled, the function and its arguments.
+    """
     for number, file, mode in (
         (0, os.devnull, os.O_RDONLY),
         (1, stdout, os.O_WRONLY),
@@ -154,8 +157,10 @@ def be(script, arguments, cwd, environment, path, stdout, stderr, patch) -> None
     try:
         function, *given = pickle.loads(patch)
         function(*given)
-        if script:
+        if script and script.endswith(".py"):
             runpy.run_path(script, run_name="__main__")
+        elif script:
+            runpy.run_module(script, run_name="__main__", alter_sys=True)
     except SystemExit as end:
         status = end.code
     except BaseException:

@@ -25,7 +25,7 @@ class Command:
     Parameters
     ----------
     script : str or None
-        Its path below the project; None is for ``patch`` alone.
+        Its path below the project, or a module of ecgbeats; None is for ``patch`` alone.
     arguments : sequence
         Of the script.
     patch : callable, optional
@@ -41,7 +41,9 @@ class Command:
     def __init__(
         self, script, *arguments, patch=None, patch_arguments=(), cwd=None, env=None, tensorflow=True
     ):
-        self.arguments = [str(PROJECT / script) if script else "-c", *map(str, arguments)]
+        if script and script.endswith(".py"):
+            script = str(PROJECT / script)
+        self.script, self.arguments = script, list(map(str, arguments))
         self._written = tempfile.TemporaryDirectory()
         self.stdout, self.stderr = (Path(self._written.name) / name for name in ("stdout", "stderr"))
         self.stdout.touch()
@@ -50,8 +52,8 @@ class Command:
         env = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "2", **(env or {})}
         path = [str(PROJECT), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
         request = {
-            "script": script and self.arguments[0],
-            "arguments": self.arguments[1:],
+            "script": script,
+            "arguments": self.arguments,
             "cwd": cwd or os.getcwd(),
             "environment": env,
             "path": [*path, *sys.path],
@@ -84,7 +86,7 @@ class Command:
             status = int(self._answers.readline())
         except TimeoutError:
             self.kill(signal.SIGKILL)
-            raise TimeoutError(f"{' '.join(self.arguments)} still runs after {timeout} s") from None
+            raise TimeoutError(f"{self.script} {self.arguments} still runs after {timeout} s") from None
         finally:
             self._server.close()
         result = subprocess.CompletedProcess(

@@ -25,17 +25,21 @@ def build_small(name, **options):
     return build_model(name, input_shape=(SMALL[name], SMALL[name], 1), **options)
 
 
-@functools.cache
-def built(name):
-    """One of the networks, built once, for tests that only look at it."""
-    return build_small(name)
-
-
 def train(model, steps=1):
     """Take training steps of SGD, which needs no memory of its own; eager, for compiling takes longer."""
     images, labels = beats(size=model.input_shape[1])
     model.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy", run_eagerly=True)
     return [float(model.train_on_batch(images, labels)) for _ in range(steps)]
+
+
+@functools.cache
+def after_one_step(name):
+    """Return a network after one step of training, its first kernel before that, and the step's loss."""
+    model = build_small(name)
+    first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)).kernel
+    before = keras.ops.convert_to_numpy(first).copy()
+    (loss,) = train(model)
+    return model, before, loss
 
 
 def probabilities(model):

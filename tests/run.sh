@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lint, format and tests, in the project's own environment, which is set up first if need be.
+# Lint, format, what may import what, and tests, in the project's own environment, which is set up first if need be.
 #
 #   bash tests/run.sh [pytest arguments]     for example: bash tests/run.sh -m slow
 set -eu
@@ -11,4 +11,6 @@ python=$(tail -n 1 <<<"$setup")
 "$python" -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 "$python" -m ruff check .
 "$python" -m ruff format --check .
-TF_CPP_MIN_LOG_LEVEL=3 "$python" -m pytest "$@"
+"$python" -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-cache
+# Three workers for two cores, since tests of signals and servers wait; who has none left takes what others have not begun.
+TF_CPP_MIN_LOG_LEVEL=3 "$python" -m pytest -n 3 --dist worksteal "$@"

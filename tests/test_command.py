@@ -6,12 +6,13 @@ import sys
 import time
 
 from ecgbeats import command
+from ecgbeats.folders import whole_folder
 
 import forked
 import pytest
 from conftest import PROJECT, run_python, start_python
 
-SCRIPTS = ["make_dataset.py", "train_keras.py", "evaluate_keras.py", "plot_logs.py", "model_keras.py"]
+SCRIPTS = sorted(path.name for path in PROJECT.glob("*.py") if "__main__" in path.read_text())
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -46,9 +47,9 @@ def test_a_file_is_whole_or_not_there(tmp_path):
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path):
-    with command.whole_folder(tmp_path / "x" / "a") as unfinished:
+    with whole_folder(tmp_path / "x" / "a") as unfinished:
         (unfinished / "file").write_text("one")
-    with pytest.raises(RuntimeError), command.whole_folder(tmp_path / "x" / "b") as unfinished:
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "x" / "b") as unfinished:
         (unfinished / "file").write_text("one")
         raise RuntimeError
     assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")] == ["x", "x/a", "x/a/file"]
@@ -57,6 +58,7 @@ def test_a_folder_is_whole_or_not_there(tmp_path):
 DRIVER = """
 import ctypes, sys, time
 from ecgbeats import command
+from ecgbeats.folders import whole_folder
 def main(arguments):
     print("ready", flush=True)
     if "native" in arguments:  # holds the main thread in native code, as a training step does
@@ -108,9 +110,7 @@ def test_faults_of_the_disk_are_one_line(fault, words):
     assert process.returncode == 1
 
 
-@pytest.mark.parametrize(
-    "script", sorted(path.name for path in PROJECT.glob("*.py") if "__main__" in path.read_text())
-)
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_another_python_is_told_so_before_any_package_is_imported(script):
     old = (
         "import runpy, sys; sys.version_info = (3, 10, 0, 'final', 0); "

@@ -4,7 +4,6 @@ The node downloads the code to /dbc/code and the data to /dbc/data, mends the en
 in /dbc/code with its output going through tee into /dbc/output, uploads /dbc/output, and empties /dbc.
 """
 
-import csv
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from ecgbeats.records.simulation import make_records
 
 import pytest
 from conftest import PROJECT
+from run_folders import rows
 from test_run_sh import checkout
 
 RESULT = (
@@ -27,8 +27,7 @@ RESULT = (
     "loss.png accuracy.png confusion_matrix.png training_result_file"
 ).split()
 LOG_LINES = 100  # what one call of `logs` shows
-QUICK = "--epochs 2 --batch-size 16"
-OPTIONS = f"{QUICK} --seed 7 --limit 19 --no-augment"
+OPTIONS = "--epochs 2 --batch-size 16 --seed 7 --limit 19 --no-augment"
 
 EXECUTE = r"""
 cd "$1/code" || exit 1
@@ -85,11 +84,6 @@ class Node:
         return folder
 
 
-def rows(folder: Path) -> list[dict]:
-    with open(folder / "log.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def log_of(folder: Path) -> str:
     return (folder / "training_result_file").read_bytes().decode()
 
@@ -118,19 +112,24 @@ def assert_whole(folder: Path) -> None:
     keras.models.load_model(folder / "best.keras")
 
 
-# -- a task with class folders, its code from a Windows machine --------------------------------------------------
+# -- a task with records, its code from a Windows machine --------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory, small_images):
-    """The node's code folder as it was at the end, the status of run.sh, and the download."""
+def task(tmp_path_factory):
+    """The names in the node's folders as they were at the end, the status of run.sh, and the download."""
     node = Node(tmp_path_factory.mktemp("node") / "dbc")
     for path in node.code.rglob("*"):
         if path.suffix in (".sh", ".py", ".txt", ".conf"):
             path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    shutil.copytree(small_images, node.data)
+    node.data.mkdir()
+    records = tmp_path_factory.mktemp("records")
+    for name in make_records(records)[::10]:
+        for path in records.glob(f"{name}.*"):
+            shutil.copy(path, node.data)
     status = node.run(OPTIONS)
-    left = {path.name for path in node.code.iterdir()}
+    left = {folder: {path.name for path in folder.iterdir()} for folder in (node.code, node.data)}
+    left = {folder.name: names for folder, names in left.items()}
     return status, left, node.hand_over(tmp_path_factory.mktemp("user") / "result")
 
 
@@ -162,32 +161,20 @@ def test_the_arguments_are_passed_on(task):
 
 def test_nothing_is_installed(task):
     _, left, result = task
-    assert not {".venv", "images", "output"} & left
+    assert not {".venv", "output"} & left["code"]
     assert "Installing" not in log_of(result)
 
 
-# -- other tasks ---------------------------------------------------------------------------------------------------
-
-
-def test_records_become_images_on_the_node(tmp_path):
-    node = Node(tmp_path / "dbc")
-    node.data.mkdir()
-    records = tmp_path / "records"
-    records.mkdir()
-    for name in make_records(records)[::10]:
-        for path in records.glob(f"{name}.*"):
-            shutil.move(path, node.data)
-    uploaded = {path.name for path in node.data.iterdir()}
-    status = node.run(f"{QUICK} --limit 20")
-    assert {path.name for path in node.data.iterdir()} == uploaded
-    result = node.hand_over(tmp_path / "result")
-    assert status == 0, log_of(result)
-    assert_finished(result)
+def test_records_become_images_beside_the_code(task):
+    _, left, result = task
+    assert {Path(name).suffix for name in left["data"]} == {".hea", ".dat", ".atr"}, "as they were uploaded"
+    assert "images" in left["code"]
     assert "Records in ../data" in log_of(result)
-    assert len(log_of(result).splitlines()) <= LOG_LINES
-    with open(result / "predictions.csv", newline="") as file:
-        files = [row["file"] for row in csv.DictReader(file)]
+    files = [row["file"] for row in rows(result / "predictions.csv")]
     assert all(re.fullmatch(r"[A-Z]{3}/\w+_\d+\.png", file) for file in files)
+
+
+# -- tasks with class folders --------------------------------------------------------------------------------------
 
 
 def test_a_refused_option_is_in_the_log(tmp_path, small_images):
@@ -245,7 +232,7 @@ def test_a_stopped_task_goes_on_from_the_code_folder(tmp_path, small_images):
     assert process.returncode == 143, log.read_text()
     assert_whole(node.output)
     kept = node.hand_over(tmp_path / "kept")
-    before = rows(kept)
+    before = rows(kept / "log.csv")
     assert 2 <= len(before) < 8
 
     node = Node(tmp_path / "second")
@@ -256,7 +243,7 @@ def test_a_stopped_task_goes_on_from_the_code_folder(tmp_path, small_images):
     assert status == 0, log_of(result)
     assert f"going on after epoch {len(before)}\n" in log_of(result)
     assert log_of(result).startswith("\n== 1/4")  # this task's log, not the earlier one's
-    after = rows(result)
+    after = rows(result / "log.csv")
     assert after[: len(before)] == before
     assert [row["epoch"] for row in after] == [str(epoch) for epoch in range(1, 9)]
     assert_finished(result)

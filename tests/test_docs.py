@@ -10,8 +10,6 @@ import subprocess
 import sys
 
 from ecgbeats import command
-from ecgbeats.images.folder import Images
-from ecgbeats.images.splits import split_as
 
 import numpy as np
 import pytest
@@ -23,7 +21,7 @@ sys.path.append(str(PROJECT / "docs"))
 
 TOP_PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
 DOCS = sorted((PROJECT / "docs").glob("*.md"))
-PAGES = [*TOP_PAGES, *DOCS, PROJECT / "benchmarks" / "README.md"]
+PAGES = [*TOP_PAGES, *DOCS, PROJECT / "docs" / "runs" / "README.md", PROJECT / "benchmarks" / "README.md"]
 NOTEBOOK = PROJECT / "docs" / "tutorial.ipynb"
 
 
@@ -219,7 +217,7 @@ def test_python_blocks_are_python(page):
         ast.parse(block)
 
 
-@pytest.mark.parametrize("page", [*texts(), "docs/make_figures.py", "docs/compare_crops.py"])
+@pytest.mark.parametrize("page", [*texts(), "docs/make_figures.py"])
 def test_no_path_of_a_machine(page):
     assert not re.search(r"(?<![\w.])/(work|tmp|root|home)/", (PROJECT / page).read_text())
 
@@ -305,41 +303,3 @@ def test_figures_of_a_run_without_the_shown_class_are_refused(tmp_path, run, ref
         "file,true,predicted,probability,p_NOR\nNOR/a_1.png,NOR,NOR,1,1\n"
     )
     refused(run("docs/make_figures.py", tmp_path, "--data", tmp_path, "--output", tmp_path), "PVC")
-
-
-def test_crops_are_compared_on_whole_test_parts(tmp_path, small_images):
-    import compare_crops
-
-    options = compare_crops.read_options(["--data", str(small_images), "--output", str(tmp_path)])
-    fold = compare_crops.train_options(options, ["--augment"], 1)
-    images = Images(small_images)
-    whole, few = split_as(images, vars(fold)), compare_crops.few_images(images, fold, 8)
-    assert np.array_equal(few.test, whole.test)
-    assert set(few.training) < set(whole.training)
-    assert np.bincount(images.labels[few.training]).max() == 8
-    assert np.bincount(images.labels[few.validation]).max() <= 2
-
-
-def test_paired_difference_counts_each_class_alike():
-    import compare_crops
-
-    # Of 90 beats of class 0 none changes; of 10 of class 1 all become right.
-    true = np.repeat([0, 1], [90, 10])
-    right, before = np.ones(100, bool), true == 0
-    accuracy, sensitivity = compare_crops.paired_difference(true, right, before)
-    assert accuracy.startswith("+10.00 ")
-    assert sensitivity == "+50.00 (+50.00 to +50.00)"
-
-
-@pytest.mark.slow
-def test_crops_comparison_runs_and_goes_on(tmp_path, small_images, run):
-    arguments = ["docs/compare_crops.py", "--data", small_images, "--output", tmp_path / "out"]
-    arguments += ["--images", 8, "--epochs", 1, "--folds", 1]
-    first = run(*arguments)
-    assert first.returncode == 0, first.stderr
-    table = (tmp_path / "out/crops.md").read_text()
-    assert table.count("\n| n") == 4
-    again = run(*arguments)
-    assert again.returncode == 0, again.stderr
-    assert "epoch" not in again.stdout
-    assert (tmp_path / "out/crops.md").read_text() == table

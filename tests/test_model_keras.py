@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 from conftest import assert_refused, run_python
-from made_networks import SMALL, beats, build_small, built, probabilities, train
+from made_networks import SMALL, after_one_step, beats, build_small, probabilities
 
 import model_keras
 from model_keras import MODELS, build_model
@@ -43,7 +43,7 @@ def test_an_unknown_name_is_an_input_error_that_lists_the_names():
 
 
 def test_white_background_becomes_zero_and_the_line_one():
-    model = built("fast")
+    model = after_one_step("fast")[0]
     pixels = keras.Model(model.input, model.get_layer("pixels").output)
     images = np.full((1, 32, 32, 1), 255, np.uint8)
     images[0, 5] = 0
@@ -51,12 +51,12 @@ def test_white_background_becomes_zero_and_the_line_one():
 
 
 def test_networks_are_flat_so_that_their_layers_can_be_listed(name):
-    assert not any(isinstance(layer, keras.Model) for layer in built(name).layers)
+    assert not any(isinstance(layer, keras.Model) for layer in after_one_step(name)[0].layers)
 
 
 def test_batch_normalization_follows_within_few_steps():
     normalizations = {
-        name: [x for x in built(name).layers if isinstance(x, keras.layers.BatchNormalization)]
+        name: [x for x in after_one_step(name)[0].layers if isinstance(x, keras.layers.BatchNormalization)]
         for name in MODELS
     }
     assert {name: len(found) for name, found in normalizations.items()} == {
@@ -82,7 +82,7 @@ def test_paper_has_the_papers_parameters_layer_by_layer():
 
 
 def test_paper_has_elu_then_batch_normalization_after_each_layer():
-    layers = built("paper").layers
+    layers = after_one_step("paper")[0].layers
     kinds = [type(layer).__name__ for layer in layers]
     block = ["Conv2D", "Activation", "BatchNormalization"]
     assert kinds == [
@@ -103,7 +103,11 @@ def test_paper_has_elu_then_batch_normalization_after_each_layer():
 
 
 def test_paper_starts_from_glorots_initialization():
-    layers = [x for x in built("paper").layers if isinstance(x, keras.layers.Conv2D | keras.layers.Dense)]
+    layers = [
+        x
+        for x in after_one_step("paper")[0].layers
+        if isinstance(x, keras.layers.Conv2D | keras.layers.Dense)
+    ]
     assert {type(layer.kernel_initializer) for layer in layers} == {keras.initializers.GlorotUniform}
 
 
@@ -130,13 +134,13 @@ def test_alexnet_has_the_kernels_of_its_paper():
 def test_published_networks_have_the_kernels_of_keras_applications(name, application):
     shape = (SMALL[name], SMALL[name], 1)
     published = getattr(keras.applications, application)(weights=None, input_shape=shape, classes=8)
-    model = built(name)
+    model = after_one_step(name)[0]
     assert kernels(model) == kernels(published)
     assert model.count_params() == published.count_params()
 
 
 def test_vgg16_keeps_the_signal_level_through_its_layers():
-    model = built("vgg16")
+    model = build_small("vgg16")
     convolutions = [x.output for x in model.layers if isinstance(x, keras.layers.Conv2D)]
     signals = keras.Model(model.input, [convolutions[0], convolutions[-1]])(beats(size=32)[0])
     first, last = (float(np.std(signal)) for signal in signals)
@@ -150,10 +154,8 @@ def test_fast_is_small_and_cheap():
 
 
 def test_one_step_trains_the_network_down_to_its_first_layer(name):
-    model = build_small(name)
+    model, before, loss = after_one_step(name)
     first = next(layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)).kernel
-    before = keras.ops.convert_to_numpy(first).copy()
-    (loss,) = train(model)
     assert np.isfinite(loss)
     assert not np.array_equal(keras.ops.convert_to_numpy(first), before)
 
@@ -171,7 +173,7 @@ def test_fast_learns_to_tell_lines_apart():
 
 @pytest.mark.parametrize("name", ["paper", "resnet50", "fast"])
 def test_the_same_seed_gives_the_same_weights(name):
-    for one, other in zip(built(name).get_weights(), build_small(name).get_weights(), strict=True):
+    for one, other in zip(build_small(name).get_weights(), build_small(name).get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 

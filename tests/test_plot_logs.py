@@ -119,7 +119,7 @@ def test_a_plot_is_replaced_but_not_another_file(tmp_path):
         (["run", "--output", "garbage.csv/figure.png"], "is a file"),
         (["run", "--output", "folder.png"], "is a folder"),
         (["run", "--output", "x" * 300 + ".png"], "cannot be written"),
-        (["x" * 300], "no such file"),
+        (["x" * 300], "File name too long"),
         (["run", "--metrics", "loss"], "--metrics"),
         ([], "./output"),
     ],

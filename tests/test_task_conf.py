@@ -261,7 +261,7 @@ def test_dbcs_own_image_needs_no_note(check):
 
 
 def test_a_missing_file_is_told(tmp_path, run, refused):
-    refused(run("check_task.py", tmp_path / "none.conf"), "none.conf", "cannot be read")
+    refused(run("check_task.py", tmp_path / "none.conf"), "none.conf", "no such file")
 
 
 def test_a_folder_to_upload_is_measured(tmp_path, check, refused):

@@ -258,7 +258,7 @@ def test_a_run_of_before_there_was_shift_can_be_gone_on_with(first, tmp_path, sm
 
 
 def test_which_epoch_is_kept_changes_nothing_else(first):
-    folder = trained("keep last")[0]
+    folder = trained("read as needed, keep last")[0]
     assert losses(folder) == losses(first[0])
     assert read(folder, "metrics.json")["best_epoch"] == 2
     page = (folder / "report.html").read_text()
@@ -312,7 +312,7 @@ def test_a_time_limit_ends_all_folds():
 
 
 def test_images_that_do_not_fit_into_memory_train_alike(first):
-    folder, result, _ = trained("read as needed")
+    folder, result, _ = trained("read as needed, keep last")
     assert "read as needed" in result.stdout
     assert losses(folder) == losses(first[0])
 

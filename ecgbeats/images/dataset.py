@@ -1,35 +1,60 @@
 """A data set: the images of a folder and what dataset.json says of them."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, TypedDict
 
 from ecgbeats import command
-from ecgbeats.command import InputError
 from ecgbeats.images.folder import Images
+from ecgbeats.reading import Count, read_json
+
+from msgspec import Meta
+
+Rate = Annotated[float, Meta(gt=0)]  # Hz
 
 
-def read_description(folder: str | os.PathLike) -> dict:
+class PlanOptions(TypedDict, total=False):
+    """What decides on the images of a data set."""
+
+    source_sha256: str
+    classes: str
+    drawing: str
+    lead: str | None
+    records: list[str]
+    limit: Count | None
+    seed: Count | None
+
+
+class Description(TypedDict, total=False):
+    """dataset.json: where the images of a folder come from."""
+
+    source: str
+    simulated: bool
+    scheme: str
+    classes: dict[str, Count]
+    images: Count
+    image_size: list[Count]
+    records: list[str]
+    lead: dict[str, str]
+    sampling_rate: dict[str, Rate]
+    options: PlanOptions
+    version: str
+
+
+def read_description(folder: str | os.PathLike) -> Description:
     """Return dataset.json of a folder that make_dataset.py made, or {} for any other."""
-    path = Path(folder) / "dataset.json"
-    try:
-        description = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as problem:
-        raise InputError(f"{path} cannot be read ({problem}); make the data set again") from problem
-    return description if isinstance(description, dict) else {}
+    remedy = "mend it, or make the data set again"
+    return read_json(Path(folder) / "dataset.json", Description, remedy) or {}
 
 
-def drawing_of(description: dict) -> str | None:
+def drawing_of(description: Description) -> str | None:
     """Return how the images that dataset.json describes are drawn, or None where it does not tell.
 
     ``description`` is that file's content, or {} for a folder that has none.
     """
-    options = description.get("options")
     # Data sets of the first version, which had one drawing, do not name it.
-    return options.get("drawing", "paper") if isinstance(options, dict) else None
+    return description["options"].get("drawing", "paper") if "options" in description else None
 
 
 @dataclass
@@ -40,7 +65,7 @@ class Data:
     """
 
     images: Images
-    description: dict
+    description: Description
     checksum: str
 
     @property

@@ -7,17 +7,20 @@ import hashlib
 import io
 import math
 import mmap
-import multiprocessing
 import os
+import stat
 import sys
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from ecgbeats import command
+from ecgbeats import command, reading
 from ecgbeats.command import InputError
+from ecgbeats.folders import refuse_unfinished
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.image_files import decode
+from ecgbeats.images.names import check_class_names
 from ecgbeats.records.symbols import CLASSES
 
 import cv2
@@ -27,8 +30,7 @@ import numpy as np
 _IGNORED = {"thumbs.db", "desktop.ini"}
 # The part of the free memory that decoded images may take; the rest is for the network.
 MEMORY_SHARE = 0.5
-# Read at once; most images are smaller.
-_READ_BYTES = 1 << 16
+LARGEST_IMAGE = 2**30  # bytes of a file
 # Images of one task of Images.check; one task for each image would be several times slower than one thread.
 _CHUNK = 256
 # From so many images on, processes save more time than it takes to start them.
@@ -76,6 +78,7 @@ class Images:
                 by_class.setdefault(file.parent.name, []).append(
                     str(file.absolute().relative_to(self.folder))
                 )
+        check_class_names(list(by_class), self.folder)
         self.classes = list(classes) if classes is not None else order_classes(by_class)
         unknown = sorted(set(by_class) - set(self.classes))
         if unknown:
@@ -155,10 +158,10 @@ class Images:
             range(first, min(first + _CHUNK, len(self.names))) for first in range(0, len(self.names), _CHUNK)
         ]
         jobs = min(jobs or command.available_cores(), len(chunks))
+        pool, take = None, _take_inherited
         if jobs > 1 and _may_fork(len(self.names)):
-            context = multiprocessing.get_context("fork")
-            pool, take = ProcessPoolExecutor(jobs, context, _inherit, (self,)), _take_inherited
-        else:
+            pool = command.process_pool(jobs, _inherit, self)
+        if pool is None:
             pool, take = ThreadPoolExecutor(jobs), self._take
         digest = hashlib.sha256()
         with pool:
@@ -201,10 +204,14 @@ class Images:
         """Return the bytes of image file ``i``."""
         path = self._path(i)
         try:
-            file = os.open(path, os.O_RDONLY)  # open() costs as much again as reading
+            file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # open() costs as much again as reading
             try:
-                content = os.read(file, _READ_BYTES)
-                while more := os.read(file, _READ_BYTES):
+                kind = os.fstat(file)
+                if not stat.S_ISREG(kind.st_mode) or kind.st_size > LARGEST_IMAGE:
+                    fault = f"is no regular file, or has more than {LARGEST_IMAGE / 2**20:,.0f} MB"
+                    raise InputError(f"{path} {fault}; mend or remove it")
+                content = os.read(file, kind.st_size)
+                while len(content) < kind.st_size and (more := os.read(file, kind.st_size - len(content))):
                     content += more
                 return content
             finally:
@@ -264,29 +271,56 @@ def list_folder(folder: Path) -> dict[str, list[str]]:
 
     Hidden files, and class folders without any file, are passed over. Raises InputError if nothing is left.
     """
-    if not folder.is_dir():
-        fault = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise InputError(
-            f"--data {folder} {fault}; give a folder with one sub-folder of images for each class (make_dataset.py)"
-        )
-    by_class = {}
-    with os.scandir(folder) as entries:
-        class_names = sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-    for class_name in class_names:
-        with os.scandir(folder / class_name) as entries:
-            names = [
-                f"{class_name}/{entry.name}"
-                for entry in entries
-                if not entry.name.startswith(".") and entry.name.lower() not in _IGNORED and entry.is_file()
-            ]
+    remedy = "give a folder with one sub-folder of images for each class (make_dataset.py)"
+    entries = _shown(reading.list_folder(folder, f"--data {folder}", remedy))
+    refuse_unfinished(folder, "make the data set again")
+    by_class, strange = {}, _strange(entries)
+    for class_name in sorted(entry.name for entry in entries if _is(entry.is_dir)):
+        path = folder / class_name
+        entries = _shown(reading.list_folder(path, f"--data {folder}: {class_name}", "mend or remove it"))
+        strange += _strange(entries)
+        names = [f"{class_name}/{entry.name}" for entry in entries if _is(entry.is_file)]
         if names:
             by_class[class_name] = sorted(names)
+    if strange:
+        raise InputError(
+            f"--data {folder} holds {len(strange)} that can be no image, the first is {min(strange)}; mend or remove "
+            f"{'it' if len(strange) == 1 else 'them'}"
+        )
     if not by_class:
         raise InputError(
             f"--data {folder} holds no class folders with images; give a folder with one sub-folder for each class, "
             "or make one with make_dataset.py"
         )
     return by_class
+
+
+def _shown(entries: list[os.DirEntry]) -> list[os.DirEntry]:
+    """Return these entries of a folder without hidden ones, and without what file managers leave behind."""
+    return [e for e in entries if not e.name.startswith(".") and e.name.lower() not in _IGNORED]
+
+
+def _is(kind: Callable[[], bool]) -> bool:
+    """Return what ``entry.is_file`` or ``entry.is_dir`` does, and False for a link that leads nowhere."""
+    try:
+        return kind()
+    except OSError:
+        return False
+
+
+def _strange(entries: list[os.DirEntry]) -> list[str]:
+    """Return which entries are neither files nor folders, and why."""
+    found = []
+    for entry in entries:
+        if _is(entry.is_file) or _is(entry.is_dir):
+            continue
+        try:
+            entry.stat()
+            fault = "no regular file"
+        except OSError as problem:
+            fault = f"a link to what cannot be opened: {problem.strerror}"
+        found.append(f"{entry.path} ({fault})")
+    return found
 
 
 def order_classes(names) -> list[str]:

@@ -5,6 +5,7 @@ import struct
 
 from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
+from ecgbeats.images.foreign_images import PNG_BEGIN, decode_foreign
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from zlib_ng import zlib_ng
 # How a PNG of IMAGE_SIZE begins, 8 bits gray and not interlaced, up to the length of its first data, and how it ends.
 # (W3C, Portable Network Graphics (PNG) Specification.)
 _IHDR = b"IHDR" + struct.pack(">IIBBBBB", IMAGE_SIZE, IMAGE_SIZE, 8, 0, 0, 0, 0)
-_PNG_BEGIN = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + _IHDR + struct.pack(">I", zlib_ng.crc32(_IHDR))
+_PNG_BEGIN = PNG_BEGIN + struct.pack(">I", 13) + _IHDR + struct.pack(">I", zlib_ng.crc32(_IHDR))
 _LEVEL = 1  # of compression: level 2 takes three times as long to save a tenth
 _PNG_END = struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib_ng.crc32(b"IEND"))
 
@@ -24,7 +25,7 @@ def decode(content: bytes, path: str | os.PathLike) -> np.ndarray:
     Parameters
     ----------
     content : bytes
-        The file's bytes, in any format that OpenCV reads.
+        The file's bytes, in any format that OpenCV reads. What is transparent becomes white.
     path : path-like
         For the error's text.
 
@@ -35,18 +36,15 @@ def decode(content: bytes, path: str | os.PathLike) -> np.ndarray:
     Raises
     ------
     InputError
-        If it is no image, or not a whole one.
+        If it is no image, or not a whole one, or too large a one.
     """
     image = _decode_plain(content)
     if image is not None:
         return image
-    # libpng and libjpeg write to standard error what is wrong with a file, so a broken one must not get there;
-    # of a JPEG that is cut short OpenCV returns the part there is.
-    if content and _is_whole(content):
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        fault = "is empty" if not content else "is not an image, or is cut short or corrupt"
-        raise InputError(f"{path} {fault}; remove it, or make the data set again")
+    try:
+        image = decode_foreign(content)
+    except ValueError as fault:
+        raise InputError(f"{path} {fault}; remove it, or make the data set again") from None
     if image.shape != (IMAGE_SIZE, IMAGE_SIZE):
         shrinks = min(image.shape) >= IMAGE_SIZE
         image = cv2.resize(
@@ -109,24 +107,3 @@ def _decode_plain(content: bytes) -> np.ndarray | None:
     if len(pixels) != IMAGE_SIZE * row or pixels[::row] != bytes(IMAGE_SIZE):
         return None
     return np.frombuffer(pixels, np.uint8).reshape(IMAGE_SIZE, row)[:, 1:].copy()
-
-
-def _is_whole(content: bytes) -> bool:
-    """Return False for a PNG whose chunks are broken or missing, or a JPEG without its end."""
-    if content.startswith(b"\xff\xd8"):
-        return b"\xff\xd9" in content[-1024:]
-    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return True
-    place, kind = 8, b""
-    while kind != b"IEND":
-        if place + 12 > len(content):
-            return False
-        length = struct.unpack_from(">I", content, place)[0]
-        end = place + 8 + length
-        if end + 4 > len(content):
-            return False
-        if zlib_ng.crc32(content[place + 4 : end]) != struct.unpack_from(">I", content, end)[0]:
-            return False
-        kind = content[place + 4 : place + 8]
-        place = end + 4
-    return True

@@ -5,9 +5,9 @@ from pathlib import Path
 from ecgbeats import command
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.choice import Chosen
+from ecgbeats.images.image_files import decode
 from ecgbeats.images.names import image_name
 
-import cv2
 import numpy as np
 
 PREVIEW_COLUMNS = 10
@@ -53,7 +53,8 @@ def save_preview(folder: Path, chosen: dict[str, Chosen], classes: list[str], si
         for column, beat in enumerate(sample_evenly(of_class, PREVIEW_COLUMNS)):
             place = grid[row * cell : (row + 1) * cell, column * cell : (column + 1) * cell]
             place[1:-1, 1:-1] = frame
-            place[2:-2, 2:-2] = cv2.imread(str(folder / name / image_name(*beat)), cv2.IMREAD_GRAYSCALE)
+            file = folder / name / image_name(*beat)
+            place[2:-2, 2:-2] = decode(file.read_bytes(), file)
     height, width = grid.shape
     figure = Figure(figsize=((left + width) / dpi, (top + height) / dpi), dpi=dpi)
     FigureCanvasAgg(figure)

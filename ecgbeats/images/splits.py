@@ -32,6 +32,17 @@ class Split:
     test: np.ndarray
 
 
+def describe_split(labels: np.ndarray, classes: list[str], parts: Split) -> None:
+    """Print the sizes of the parts, and which classes one of them lacks."""
+    sizes = ", ".join(f"{part} {len(getattr(parts, part)):,d}" for part in PARTS)
+    print(f"Images: {sizes}")
+    for part in PARTS:
+        present = np.unique(labels[getattr(parts, part)])
+        absent = [name for i, name in enumerate(classes) if i not in present]
+        if absent:
+            print(f"The {part} part has no {', '.join(absent)}: too few patients have such beats.")
+
+
 def split_as(images, options: dict) -> Split:
     """Part ``images`` (an Images) as the options of train_keras.py say: split, seed, folds and fold."""
     return split_images(

@@ -4,17 +4,13 @@ Layout on the server: https://physionet.org/content/mitdb/1.0.0/ . Every file is
 SHA256SUMS.txt that PhysioNet publishes beside it, and a broken download goes on where it stopped.
 """
 
-import contextlib
 import email.utils
-import errno
-import fcntl
 import hashlib
 import http.client
 import os
 import queue
 import re
 import ssl
-import sys
 import threading
 import time
 import urllib.request
@@ -22,7 +18,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ecgbeats import command
+from ecgbeats import command, process
+from ecgbeats.folders import alone
+from ecgbeats.reading import need, read_file
+from ecgbeats.records.paced_http import PacedHttp, PacedHttps
 
 from tqdm import tqdm
 
@@ -67,7 +66,8 @@ def download_mitdb(
     waits_s : tuple of float
         Seconds to wait before each new attempt at a file; their number plus one is the number of attempts.
     timeout_s : float
-        Seconds without an answer or a byte after which an attempt is given up.
+        Seconds without an answer or a byte after which an attempt is given up; also where the answer is so much
+        later than paced_http.SLOWEST allows for its bytes.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def download_mitdb(
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise command.InputError(f"{folder}: a file stands where the records' folder should be") from None
-    with _alone_in(folder):
+    with alone(folder / ".download.lock", wait=f"waiting for another download into {folder} to end"):
         if not _is_whole(folder):  # another run may have fetched all while this one waited
             _Download(folder, address, waits_s, timeout_s).run()
     return folder
@@ -117,7 +117,7 @@ class _Download:
         self.timeout_s = timeout_s
         self.answered = False  # whether the server ever did in this run
         self.stop = threading.Event()
-        self.opener = urllib.request.build_opener()
+        self.opener = urllib.request.build_opener(PacedHttp, PacedHttps)
         self.opener.addheaders = [("User-Agent", f"ecg-beats-keras/{command.VERSION}")]
 
     def run(self) -> None:
@@ -166,7 +166,12 @@ class _Download:
             for thread in threads:
                 thread.start()
             with tqdm(
-                total=total, desc="mitdb", unit="file", leave=False, disable=not sys.stderr.isatty()
+                total=total,
+                desc="mitdb",
+                unit="file",
+                leave=False,
+                file=process.lines(),
+                disable=not process.lines().isatty(),
             ) as bar:
                 for done in range(1, total + 1):
                     result = results.get()
@@ -301,7 +306,7 @@ def _is_whole(folder: Path) -> bool:
     try:
         sums = _read_sums(folder / SUMS, SUMS)
         names = _files_of_records(folder / RECORDS, sums, RECORDS)
-    except (FileNotFoundError, NotADirectoryError, command.InputError):
+    except command.InputError:
         return False
     if RECORDS in sums:
         names = [RECORDS, *names]
@@ -353,7 +358,7 @@ def _files_of_records(path: Path, sums: dict[str, str], source: str) -> list[str
 
 def _lines(path: Path, source: str) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = need(read_file(path, "remove it", MAX_BYTES), path, BY_HAND).decode("utf-8")
     except UnicodeDecodeError:
         raise _not_the_list(source, "text", "") from None
     return [line.strip() for line in text.splitlines() if line.strip()]
@@ -388,19 +393,3 @@ def _seconds_of(retry_after: str) -> float:
         return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
     except (ValueError, OverflowError):
         return 0.0
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait until no other process downloads into ``folder``: two would append to the same partial files."""
-    with open(folder / ".download.lock", "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"waiting for another download into {folder} to end", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        except OSError as problem:
-            # Some network disks have no locks; there a mix-up is caught by the sums and costs time alone.
-            if problem.errno not in (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP):
-                raise
-        yield

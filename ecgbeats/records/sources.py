@@ -1,11 +1,13 @@
 """Where records come from: a folder of the user's, a database to download, or simulation."""
 
+import os
 import time
 from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.command import InputError
-from ecgbeats.records.wfdb_files import find_records
+from ecgbeats.folders import is_unfinished, refuse_unfinished, whole_folder
+from ecgbeats.records.wfdb_files import find_records, read_header
 
 # Where records that are downloaded or made are kept, below the current folder.
 RECORDS = Path("records")
@@ -18,16 +20,15 @@ def find_source(source: str) -> tuple[Path, bool]:
     """
     if source in SOURCES:
         return SOURCES[source]()
+    if not source:
+        raise InputError("SOURCE is empty; give a folder of WFDB records (the current one is .)")
     folder = Path(source)
-    if not folder.is_dir():
-        fault = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise InputError(f"{source} {fault}; give a folder of WFDB records, or {', or '.join(SOURCES)}")
-    names = find_records(folder)
+    names = find_records(folder, f"give a folder of WFDB records, or {', or '.join(SOURCES)}")
     if not names:
         raise InputError(f"{source} holds no WFDB records (no .hea file); give the folder that holds them")
+    refuse_unfinished(folder, "make the records again")
     # Ours stay simulated wherever the folder is moved to.
-    simulated = command.SIMULATED_NOTICE in (folder / f"{names[0]}.hea").read_text(errors="replace")
-    return folder, simulated
+    return folder, command.SIMULATED_NOTICE.encode() in read_header(folder / names[0])
 
 
 def _mitdb() -> tuple[Path, bool]:
@@ -42,10 +43,10 @@ def _simulated() -> tuple[Path, bool]:
     from ecgbeats.records.simulation import make_records
 
     folder = RECORDS / "simulated"
-    if not folder.is_dir():
+    if not folder.is_dir() or is_unfinished(folder) or not os.listdir(folder):
         print(f"Making simulated records in {folder}: {command.SIMULATED_NOTICE}", flush=True)
         started = time.perf_counter()
-        with command.whole_folder(folder) as unfinished:
+        with whole_folder(folder) as unfinished:
             made = make_records(unfinished)
         print(f"{len(made)} records in {time.perf_counter() - started:.1f} s")
     return folder, True

@@ -1,29 +1,90 @@
 """config.json: the options, versions, devices and records of a run, all that is needed to run it again."""
 
 import argparse
-import json
 import platform
 import sys
 import time
 from pathlib import Path
+from typing import Annotated, Literal, NotRequired, Required, TypedDict
 
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.dataset import Data, drawing_of
 from ecgbeats.images.names import record_names
-from ecgbeats.images.splits import PARTS, Split
+from ecgbeats.images.splits import PARTS, SPLITS, Split
+from ecgbeats.reading import AtLeastOne, Count, Share, read_json
+
+from msgspec import Meta
+
+Positive = Annotated[float, Meta(gt=0)]
 
 
-def read_config(folder: Path) -> dict | None:
+class Options(TypedDict, total=False):
+    """The options of train_keras.py as a run used them; older runs lack the newer ones."""
+
+    data: str
+    output: str
+    model: str
+    epochs: AtLeastOne
+    batch_size: AtLeastOne
+    learning_rate: Positive
+    augment: bool
+    augment_classes: str
+    shift: Count
+    balance: Share
+    split: Required[Literal[SPLITS]]
+    folds: Required[Annotated[int, Meta(ge=2, lt=2**31)] | None]
+    fold: Required[Count | None]
+    keep: Literal["best", "last"]
+    precision: str
+    devices: AtLeastOne | None
+    limit: Required[AtLeastOne | None]
+    max_hours: Positive | None
+    seed: Required[Annotated[int, Meta(ge=0, lt=2**32)]]
+    resume: bool
+
+
+class Sizes(TypedDict):
+    """How many images each part has: the names are PARTS."""
+
+    training: Count
+    validation: Count
+    test: Count
+
+
+class Config(TypedDict):
+    """config.json."""
+
+    options: Options
+    finished: bool
+    command: NotRequired[str]
+    backend: NotRequired[str]
+    devices: list[str]
+    precision: NotRequired[str]
+    machine: NotRequired[str]
+    versions: dict[str, str | None]
+    started: NotRequired[str]
+    resumed: NotRequired[Count]
+    data_sha256: str
+    simulated: bool
+    drawing: NotRequired[str | None]
+    classes: Annotated[list[str], Meta(min_length=1)]
+    images: Sizes
+    train_records: NotRequired[list[str] | None]
+    validation_records: NotRequired[list[str] | None]
+    test_records: NotRequired[list[str] | None]
+
+
+def read_config(folder: Path, remedy: str = "choose another --output") -> Config | None:
     """Return config.json of a run folder, or None where there is none."""
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text())
-        config["options"].items()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
-        raise InputError(f"{path} cannot be read ({problem}); choose another --output") from problem
+    return read_json(folder / "config.json", Config, remedy)
+
+
+def need_config(folder: Path) -> Config:
+    """Return config.json of a run folder. Raises InputError where there is none."""
+    config = read_config(folder)
+    if config is None:
+        raise InputError(f"{folder / 'config.json'}: no such file; copy the run's whole folder again")
     return config
 
 

@@ -4,12 +4,14 @@ import argparse
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.command import InputError
+from ecgbeats.folders import alone
 from ecgbeats.images.dataset import Data
-from ecgbeats.runs.config import read_config, used_options
+from ecgbeats.runs.config import need_config, read_config, used_options
 
 STATE_FILE = "training_state.npz"
 # Where one of these is, a folder holds a run, or evaluate_keras.py's results, or a cross-validation.
@@ -18,6 +20,29 @@ RUN_FILES = ("config.json", "log.csv", "best.keras", "metrics.json", "fold-0")
 FREE_ON_RESUME = ("data", "output", "devices", "max_hours", "resume")
 # What runs did before there were these options.
 EARLIER = {"shift": 0, "balance": 0.0, "keep": "best"}
+
+
+# Whose lock a process holds while it writes to the folder.
+LOCK_FILE = ".lock"
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock, which ends with its process. Raises InputError if another process holds it."""
+    lock = folder / LOCK_FILE
+    otherwise = f"{folder}: another process is writing to this folder; wait until it has ended, or choose another --output"
+    with alone(lock, otherwise):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)  # filelock takes no lock on a file that is gone
+
+
+def check_unlocked(folder: Path) -> None:
+    """Raise InputError if another process holds the folder's lock; nothing is written."""
+    if (folder / LOCK_FILE).exists():
+        with locked(folder):
+            pass
 
 
 def is_finished(folder: Path, options: argparse.Namespace) -> bool:
@@ -57,7 +82,7 @@ def check_run(folder: Path, data: Data, options: argparse.Namespace) -> dict | N
 
 def finish_run(folder: Path) -> None:
     """Note in config.json that the run is finished, and remove what only resuming needs."""
-    command.write_json(folder / "config.json", read_config(folder) | {"finished": True})
+    command.write_json(folder / "config.json", need_config(folder) | {"finished": True})
     (folder / STATE_FILE).unlink(missing_ok=True)
 
 

@@ -6,8 +6,20 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 from ecgbeats import command
+from ecgbeats.command import InputError
+
+# The parts of a network's file: what Keras writes, each stored as it is.
+MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
+REMEDY = "give the best.keras of a finished run of train_keras.py"
+
+
+class About(TypedDict):
+    """What the comment of a network's file says of it."""
+
+    classes: list[str]
 
 
 def save_model(model, path: str | os.PathLike, classes: Sequence[str]) -> None:
@@ -59,32 +71,54 @@ def read_classes(path: str | os.PathLike) -> list[str]:
     command.InputError
         If the file is missing, damaged, or not from :func:`save_model`.
     """
-    remedy = "give the best.keras of a finished run of train_keras.py"
+    # Here, since model_keras.py alone, which reads no file, would do without.
+    from ecgbeats.reading import open_file, parse_json
+
     if Path(path).suffix != ".keras":
-        raise command.InputError(f"{path}: not a .keras file; {remedy}")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            # Keras would find the damage too, but only after the seconds that its import takes.
-            damaged = archive.testzip()
-            comment = archive.comment
-    except FileNotFoundError:
-        raise command.InputError(f"{path}: no such file; {remedy}") from None
-    except zipfile.BadZipFile:
-        raise command.InputError(
-            f"{path}: not a Keras network, or cut off; copy it again, or {remedy}"
-        ) from None
-    except OSError as problem:
-        raise command.InputError(f"{path}: cannot be read ({problem.strerror}); {remedy}") from None
+        raise InputError(f"{path}: not a .keras file; {REMEDY}")
+    with open_file(path, REMEDY) as file:
+        if file is None:
+            raise InputError(f"{path}: no such file; {REMEDY}")
+        try:
+            with zipfile.ZipFile(file) as archive:
+                damaged = _find_damage(archive)
+                texts = {} if damaged else {name: archive.read(name) for name in MEMBERS[:2]}
+                comment = archive.comment
+        except Exception as problem:  # a broken archive shows in many ways
+            raise InputError(
+                f"{path}: not a Keras network, or cut off ({problem}); copy it again, or {REMEDY}"
+            ) from None
     if damaged:
-        raise command.InputError(f"{path}: damaged ({damaged}); copy it again, or {remedy}")
-    try:
-        return json.loads(comment)["classes"]
-    except (ValueError, TypeError, KeyError):
-        raise command.InputError(f"{path}: holds no class names; {remedy}") from None
+        raise InputError(f"{path}: {damaged}; copy it again, or {REMEDY}")
+    for name, text in texts.items():
+        parse_json(text, dict, f"{path}: its {name}", REMEDY)
+    return parse_json(comment, About, f"{path}: the note of its classes", REMEDY)["classes"]
 
 
-def load_model(path: str | os.PathLike):
+def _find_damage(archive: zipfile.ZipFile) -> str | None:
+    """Say what is wrong with the archive that should hold a network, or return None.
+
+    Keras would find the most of it too, but only after the seconds that its import takes.
+    """
+    members = archive.infolist()
+    if sorted(member.filename for member in members) != list(MEMBERS):
+        return f"it does not hold {', '.join(MEMBERS)} alone"
+    for member in members:
+        # Neither packed nor encrypted: so it has no bytes but those that are in the file.
+        if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+            return f"its {member.filename} is packed or encrypted, which train_keras.py does not do"
+    damaged = archive.testzip()
+    return f"damaged ({damaged})" if damaged else None
+
+
+def load_model(path: str | os.PathLike, size: int | None = None):
     """Load a network that :func:`save_model` wrote.
+
+    Parameters
+    ----------
+    path : str or path
+    size : int, optional
+        Height and width of the images, of one channel, that it must take.
 
     Returns
     -------
@@ -96,20 +130,42 @@ def load_model(path: str | os.PathLike):
     Raises
     ------
     command.InputError
-        If the file is missing, damaged, not from :func:`save_model`, or of a Keras that this one cannot read.
+        If the file is missing, damaged, not from :func:`save_model`, of a Keras that this one cannot read, or holds a
+        network that does not fit its class names or the images.
     """
     classes = read_classes(path)
     import keras
 
     try:
         model = keras.models.load_model(path, compile=False)
-    except (OSError, KeyError, TypeError, ValueError) as problem:
+    except MemoryError:
+        raise
+    except Exception as problem:  # what is no network shows in many ways
         reason = str(problem).strip().partition("\n")[0]
-        raise command.InputError(
+        raise InputError(
             f"{path}: Keras {keras.__version__} cannot read this network ({reason}); "
-            "use the versions in requirements.txt"
+            f"use the versions in requirements.txt, or {REMEDY}"
         ) from None
+    _check_shapes(model, classes, path, size)
     return model, classes
+
+
+def _check_shapes(model, classes: list[str], path: str | os.PathLike, size: int | None) -> None:
+    """Raise InputError unless the network takes one image and gives a number for each class."""
+    taken, given = (
+        [tuple(tensor.shape) for tensor in getattr(model, side, None) or []] for side in ("inputs", "outputs")
+    )
+    images = [(None, size, size, 1)] if size else taken[:1]
+    if not taken or taken != images or given != [(None, len(classes))]:
+        raise InputError(
+            f"{path}: this network takes {_in_words(taken)} and gives {_in_words(given)}, where "
+            f"{_in_words(images or [(None, 'image')])} and {len(classes)} classes are needed; {REMEDY}"
+        )
+
+
+def _in_words(shapes: list[tuple]) -> str:
+    """Return the shapes of some tensors, without the batch's dimension, such as ``128 x 128 x 1``."""
+    return " and ".join(" x ".join(map(str, shape[1:])) for shape in shapes) or "nothing"
 
 
 def multiply_adds(model) -> int:

@@ -10,30 +10,20 @@ Imports Keras, so train_keras.py imports this after the options and data are che
 import csv
 import io
 import math
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ecgbeats import command
+from ecgbeats import command, process
 from ecgbeats.command import InputError
 from ecgbeats.runs.folder import STATE_FILE
 from ecgbeats.runs.networks import save_model
+from ecgbeats.runs.row import Row
 from ecgbeats.runs.state import load_state, save_state, set_means
 from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit, duration
 
 import keras
 
-LOG_COLUMNS = [
-    "epoch",
-    "loss",
-    "accuracy",
-    "val_loss",
-    "val_accuracy",
-    "learning_rate",
-    "seconds",
-    "images_per_second",
-]
 # How often the state is saved inside an epoch. One of the paper's network takes hours on two cores.
 SECONDS_BETWEEN_STATES = 20 * 60
 
@@ -61,7 +51,7 @@ class Recorder(keras.callbacks.Callback):
     Attributes
     ----------
     rows : list of dict
-        The log: one dict of LOG_COLUMNS for each epoch that has ended.
+        The log: one Row for each epoch that has ended.
     best : float
         The lowest validation loss so far.
     """
@@ -91,11 +81,12 @@ class Recorder(keras.callbacks.Callback):
 
         Without a saved state both are 0. Raises InputError if the state is broken or of another network.
         """
-        saved = load_state(self.folder / STATE_FILE, model)
+        saved = load_state(self.folder / STATE_FILE, model, self.epochs, len(self.batches))
         if saved is None:
             return 0, 0
         about, means = saved
-        self.rows, self.best = about["rows"], about["best"]
+        self.rows = about["rows"]
+        self.best = math.inf if about["best"] is None else about["best"]
         if about.get("batches"):
             self._batches_before, self._seconds_before = about["batches"], about["seconds"]
             self._means_before = means
@@ -126,8 +117,8 @@ class Recorder(keras.callbacks.Callback):
         self._started = self._began - self._seconds_before
         self._evaluation_started = None
         if self._means_before:
-            set_means(self.model, self._means_before)
-        if sys.stderr.isatty():
+            set_means(self.model, self._means_before, self.folder / STATE_FILE)
+        if process.lines().isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(
@@ -136,6 +127,7 @@ class Recorder(keras.callbacks.Callback):
                 desc=f"epoch {epoch + 1}/{self.epochs}",
                 unit="batch",
                 leave=False,
+                file=process.lines(),
             )
 
     def on_train_batch_end(self, batch, logs=None):
@@ -178,7 +170,7 @@ class Recorder(keras.callbacks.Callback):
 
     # -- what they do --------------------------------------------------------------------------------------
 
-    def _row(self, epoch: int, logs: dict, ended: float) -> dict:
+    def _row(self, epoch: int, logs: dict, ended: float) -> Row:
         """Return the log's row of an epoch (from 0) that has just ended."""
         return {
             "epoch": epoch + 1,
@@ -211,14 +203,14 @@ class Recorder(keras.callbacks.Callback):
 
     def _save_state(self, batches: int = 0) -> None:
         """Write the training state after the epochs in the log and so many batches of the next one."""
-        about = {"rows": self.rows, "best": self.best, "batches": batches}
+        about = {"rows": self.rows, "best": self.best if self.rows else None, "batches": batches}
         about["seconds"] = round(time.time() - self._started, 2) if batches else 0.0
         save_state(self.folder / STATE_FILE, self.model, about)
         self._saved = time.time()
 
     def _write_log(self) -> None:
         text = io.StringIO()
-        writer = csv.DictWriter(text, LOG_COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, Row.__annotations__, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         with command.whole_file(self.folder / "log.csv") as path:

@@ -1,9 +1,25 @@
 """--max-hours: whether there is time for one more batch or epoch before a run has to be scored and saved."""
 
+import contextlib
+import math
+import os
 import time
+
+from ecgbeats.command import InputError
 
 # Kept free before the deadline beside the measured times, for what cannot be measured before.
 SPARE_SECONDS = 30
+
+
+def read_start() -> float:
+    """Return when the run began, as ``time.time()`` gives it: run.sh counts its own preparations in."""
+    text = os.environ.get("RUN_STARTED")
+    if not text:
+        return time.time()
+    with contextlib.suppress(ValueError):
+        if math.isfinite(started := float(text)):
+            return started
+    raise InputError(f"RUN_STARTED={text} is no time in seconds since 1970; unset it")
 
 
 class TimeIsUp(Exception):

@@ -1,9 +1,11 @@
 """What all figures share: colours, resolution, titles, and how they are written."""
 
 import os
+from collections.abc import Sequence
 
 from ecgbeats import command
-from ecgbeats.scores.words import short_name
+from ecgbeats.scores.glyphs import with_glyphs
+from ecgbeats.scores.words import short_names
 
 DPI = 150
 # Hues that colour-blind readers tell apart (after Okabe and Ito 2008), each of another lightness, so that
@@ -39,6 +41,8 @@ def clean(axes, label_size: int = 8) -> None:
     axes.tick_params(labelsize=label_size)
 
 
-def printable(name: str) -> str:
-    """Return a class's name as Matplotlib can print it: short, `$` not as formula, whatever its bytes."""
-    return short_name(name).encode("utf-8", "replace").decode().replace("$", r"\$")
+def printable(names: Sequence[str]) -> list[str]:
+    """Return classes' names as Matplotlib can print them: short, `$` not as formula, whatever their bytes."""
+    texts = [name.encode("utf-8", "replace").decode() for name in short_names(names)]
+    texts = [with_glyphs(text, f"class {number}") for number, text in enumerate(texts, 1)]
+    return [text.replace("$", r"\$") for text in texts]

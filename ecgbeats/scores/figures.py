@@ -1,5 +1,7 @@
 """Figures of scores: confusion matrix, curves, scores of each class."""
 
+import math
+
 from ecgbeats.scores.figure_style import COLOURS, clean, new_figure, printable, set_title
 from ecgbeats.scores.metrics import METRICS, checked
 from ecgbeats.scores.words import TITLES, in_words, interval_words, rounded
@@ -7,6 +9,8 @@ from ecgbeats.scores.words import TITLES, in_words, interval_words, rounded
 import numpy as np
 
 LINE_STYLES = ("-", "--", ":", "-.")  # with six colours: twelve curves that differ
+MOST_NUMBERED = 51  # classes whose confusion matrix holds numbers: with 150 it would take gigabytes
+LARGEST_MATRIX = 30.0  # inches, without numbers
 
 
 def plot_confusion_matrix(metrics: dict, note: str | None = None):
@@ -32,8 +36,14 @@ def plot_confusion_matrix(metrics: dict, note: str | None = None):
     size = len(counts)
     support = counts.sum(axis=1)
     shares = counts / np.maximum(support, 1)[:, None]
-    names = [printable(name) for name in metrics["classes"]]
-    figure = new_figure(2.4 + 0.62 * max(size, 3), 1.9 + 0.5 * max(size, 3))
+    names = printable(metrics["classes"])
+    # Of many classes, colours and names alone; of hundreds, a part of the names.
+    numbered = size <= MOST_NUMBERED
+    width, height = (
+        (0.62 * max(size, 3), 0.5 * max(size, 3)) if numbered else [min(0.14 * size, LARGEST_MATRIX)] * 2
+    )
+    named = range(0, size, 1 if numbered else math.ceil(0.14 * size / LARGEST_MATRIX))
+    figure = new_figure(2.4 + width, 1.9 + height)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 1), aspect="auto")
     # The luminance of WCAG 2: below 0.179 white has the higher contrast on a colour, above it black.
@@ -59,7 +69,7 @@ def plot_confusion_matrix(metrics: dict, note: str | None = None):
                 bbox=box,
             )
             continue
-        for column in range(size):
+        for column in range(size if numbered else 0):
             text, colour = "0", "0.4"
             if counts[row, column]:
                 colour = "white" if dark[row, column] else "black"
@@ -69,9 +79,9 @@ def plot_confusion_matrix(metrics: dict, note: str | None = None):
     axes.hlines(ends, -0.5, size - 0.5, color="0.8", linewidth=0.6)
     axes.vlines(ends, -0.5, size - 0.5, color="0.8", linewidth=0.6)
     turned = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if max(map(len, names)) > 6 else {}
-    axes.set_xticks(range(size), names, fontsize=8, **turned)
+    axes.set_xticks(named, [names[i] for i in named], fontsize=8, **turned)
     beats = [f"{name} ({number:,d})" for name, number in zip(names, support, strict=True)]
-    axes.set_yticks(range(size), beats, fontsize=8)
+    axes.set_yticks(named, [beats[i] for i in named], fontsize=8)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel("Predicted class")
@@ -97,14 +107,13 @@ def plot_curves(true: np.ndarray, probabilities: np.ndarray, classes: list[str],
     figure = new_figure(7.6, 7.4 + 0.18 * ((len(classes) + 1) // 2))
     whole, zoomed = figure.subplots(2, 2)
     curves, key = [], []
-    for number, name in enumerate(classes):
+    for number, words in enumerate(printable(classes)):
         actual, values = true == number, probabilities[:, number]
         style = {
             "color": COLOURS[number % len(COLOURS)],
             "linestyle": LINE_STYLES[number % len(LINE_STYLES)],
             "linewidth": 1.4,
         }
-        words = printable(name)
         if not actual.any():
             key.append(Line2D([], [], linestyle="", label=f"{words}: no beats"))
             continue
@@ -166,7 +175,8 @@ def plot_per_class(metrics: dict, intervals: dict | None = None, note: str | Non
 
     rows = [(name, metrics["per_class"][name]) for name in metrics["classes"]]
     bars = [(intervals or {}).get("per_class", {}).get(name, {}) for name, _ in rows]
-    labels = [f"{printable(name)} ({values['support']:,d})" for name, values in rows]
+    words = printable(metrics["classes"])
+    labels = [f"{name} ({values['support']:,d})" for name, (_, values) in zip(words, rows, strict=True)]
     rows.append(("mean", metrics))
     bars.append(intervals or {})
     labels.append("mean")

@@ -3,21 +3,63 @@
 Nothing here needs Keras or the images.
 """
 
-import json
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.names import record_names
-from ecgbeats.runs.config import read_config
+from ecgbeats.reading import Count, Share, read_json
+from ecgbeats.runs.config import need_config, read_config
 from ecgbeats.scores.figure_style import save_figure
 from ecgbeats.scores.figures import plot_confusion_matrix
 from ecgbeats.scores.intervals import bootstrap_intervals
 from ecgbeats.scores.metrics import METRICS, score
+from ecgbeats.scores.metrics_file import Scores, read_metrics
 from ecgbeats.scores.predictions import read_predictions
 from ecgbeats.scores.words import LONGEST_NAME, TITLES, in_words, interval_words
 
 import numpy as np
+
+
+class OverFolds(TypedDict):
+    """A metric over the folds."""
+
+    mean: Share
+    standard_deviation: Share | None
+    values: list[Share | None]
+
+
+class ClassOverFolds(TypedDict):
+    """The metrics of one class over the folds."""
+
+    sensitivity: OverFolds | None
+    specificity: OverFolds | None
+    ppv: OverFolds | None
+    f1: OverFolds | None
+    auc: OverFolds | None
+    support: list[Count]
+
+
+class Pooled(Scores):
+    """The scores of all folds' test beats together."""
+
+    split: str
+    simulated: bool
+
+
+class Folds(TypedDict):
+    """folds.json."""
+
+    folds: Count
+    accuracy: OverFolds | None
+    sensitivity: OverFolds | None
+    specificity: OverFolds | None
+    ppv: OverFolds | None
+    f1: OverFolds | None
+    auc: OverFolds | None
+    per_class: dict[str, ClassOverFolds]
+    pooled: NotRequired[Pooled]
 
 
 def check_fold_data(folders: list[Path], checksum: str | None = None) -> None:
@@ -41,29 +83,26 @@ def check_fold_data(folders: list[Path], checksum: str | None = None) -> None:
             )
 
 
-def read_metrics(folder: Path) -> dict:
-    """Return metrics.json of a finished run; raise InputError where that is not possible."""
-    path = folder / "metrics.json"
-    try:
-        metrics = json.loads(path.read_text())
-        for name in ("accuracy", *METRICS):
-            metrics[name]
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise InputError(
-            f"{path} cannot be read ({problem!r}); copy the run's whole folder again, or remove it to train again"
-        ) from problem
-    return metrics
-
-
 def is_gathered(output: Path, folders: list[Path]) -> bool:
     """Return whether folds.json is there and sums up these very folds: one may have been trained again."""
+    means = fold_means(read_fold_metrics(folders))
     try:
-        summary = json.loads((output / "folds.json").read_text())
-        summary["pooled"]["accuracy"]
-    except (OSError, ValueError, KeyError, TypeError):
+        summary = read_json(output / "folds.json", Folds, "remove it: --resume writes it again")
+    except InputError:  # broken, or of an earlier version: all that is in it follows from the folds
         return False
-    means = fold_means([read_metrics(folder) for folder in folders])
-    return all(summary.get(name) == value for name, value in means.items())
+    return summary is not None and all(summary.get(name) == value for name, value in means.items())
+
+
+def read_fold_metrics(folders: list[Path]) -> list[dict]:
+    """Return metrics.json of each fold. Raises InputError where they are not of the same classes."""
+    every = [read_metrics(folder) for folder in folders]
+    for folder, metrics in zip(folders, every, strict=True):
+        if metrics["classes"] != every[0]["classes"]:
+            raise InputError(
+                f"{folder / 'metrics.json'} is of other classes than that of {folders[0]}; copy the run's whole folder "
+                "again, or remove it to train the fold again"
+            )
+    return every
 
 
 def fold_means(every: list[dict]) -> dict:
@@ -119,8 +158,7 @@ def pool_folds(folders: list[Path]) -> dict:
     """
     parts, tested = [], {}
     for folder in folders:
-        config = read_config(folder)
-        path = folder / "predictions.csv"
+        config, path = need_config(folder), folder / "predictions.csv"
         files, true, probabilities, classes = read_predictions(path)
         if len(files) != config["images"]["test"] or classes != config["classes"]:
             raise InputError(
@@ -148,9 +186,9 @@ def pool_folds(folders: list[Path]) -> dict:
 
 def gather_folds(output: Path, folders: list[Path]) -> None:
     """Write folds.json, each metric over the folds and of all test beats together, draw the latter, print both."""
-    pooled = pool_folds(folders)
+    summary = fold_means(read_fold_metrics(folders))
+    pooled = summary["pooled"] = pool_folds(folders)
     note = command.SIMULATED_NOTICE if pooled["simulated"] else None
-    summary = fold_means([read_metrics(folder) for folder in folders]) | {"pooled": pooled}
     save_figure(plot_confusion_matrix(pooled, note), output / "confusion_matrix.png")
     command.write_json(output / "folds.json", summary)
     print("\n" + fold_table(summary))

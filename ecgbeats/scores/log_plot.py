@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 from ecgbeats.scores.figure_style import COLOURS, DPI, clean, save_figure
+from ecgbeats.scores.glyphs import with_glyphs
 from ecgbeats.scores.logs import LOG_NAME, best_epoch, check_metric, read_keep, read_log, read_note
 
 import numpy as np
@@ -16,6 +17,7 @@ LEGEND_ROW_INCHES = 0.18
 MARKERS = "os^Dv<>PphdX"
 MARKERS_PER_CURVE = 12  # more of them hide a long curve
 DECADES_FOR_LOG_SCALE = 2
+LARGEST_DRAWN = 1e100  # near the largest float, axes cannot be laid out
 LEGEND_CHARACTERS = 76  # that fit in the figure's width; a longer name takes more lines
 
 
@@ -27,7 +29,7 @@ def plot_training(
 ):
     """Draw a metric of one or more runs against epochs.
 
-    Epochs without a finite value are left out of a curve and the line joins their neighbours, since
+    Epochs without a finite value (or one beyond LARGEST_DRAWN) are left out of a curve and the line joins their neighbours, since
     validation may run at each fifth epoch only. The axis is logarithmic if a loss spans more than two
     decades. No pyplot and no display are used, so this is safe in any thread.
 
@@ -95,7 +97,7 @@ def _draw_run(axes, log: dict, metric: str, name: str, keep: str, place: int, ru
             continue
         if alone and dashed:
             colour, marker = COLOURS[1], "s"
-        finite = np.isfinite(log[column])
+        finite = _is_drawn(log[column])
         values = log[column][finite]
         step = max(1, len(values) // MARKERS_PER_CURVE)
         (curve,) = axes.plot(
@@ -116,7 +118,7 @@ def _draw_run(axes, log: dict, metric: str, name: str, keep: str, place: int, ru
                 label += " (no finite value)"
     best, words = best_epoch(log, keep), []
     value = log.get(f"val_{metric}", np.full(len(log["epoch"]), np.nan))[best or 0]
-    if best is not None and np.isfinite(value):
+    if best is not None and _is_drawn(value):
         epoch = log["epoch"][best]
         size = 13 if alone else 10
         axes.plot(epoch, value, "*", color=colour, markersize=size, markeredgecolor="black", zorder=4)
@@ -126,6 +128,11 @@ def _draw_run(axes, log: dict, metric: str, name: str, keep: str, place: int, ru
         label += f" (best.keras: {words[0]})"
     training.set_label(_legend_text(label))
     return training, words
+
+
+def _is_drawn(values):
+    """Return for each value whether it is drawn: NaN, infinity and the like are not."""
+    return np.abs(values) <= LARGEST_DRAWN
 
 
 def _key(alone: bool, validation: bool, best: list[str], last: bool) -> list:
@@ -154,7 +161,7 @@ def _finish_axes(axes, metric: str, logs: list[dict[str, np.ndarray]]) -> None:
 
     epochs = np.concatenate([log["epoch"] for log in logs])
     values = np.concatenate([log[name] for log in logs for name in (metric, f"val_{metric}") if name in log])
-    values = values[np.isfinite(values)]
+    values = values[_is_drawn(values)]
 
     if not values.size:
         axes.text(0.5, 0.5, "no finite value", transform=axes.transAxes, ha="center")
@@ -170,13 +177,13 @@ def _finish_axes(axes, metric: str, logs: list[dict[str, np.ndarray]]) -> None:
     if epochs.min() == epochs.max():
         axes.set_xlim(epochs[0] - 0.5, epochs[0] + 0.5)
     axes.set_xlabel("Epoch")
-    axes.set_ylabel(AXIS_LABELS.get(metric, metric.replace("$", r"\$")))
+    axes.set_ylabel(AXIS_LABELS.get(metric, _legend_text(metric)))
     clean(axes, 10)
 
 
 def _legend_text(label: str) -> str:
     """Return a label with a run's name as Matplotlib can print it: on several lines, `$` not as formula."""
-    printable = label.encode("utf-8", "replace").decode()  # a file's name need not be UTF-8
+    printable = with_glyphs(label.encode("utf-8", "replace").decode())  # a file's name need not be UTF-8
     return textwrap.fill(printable, LEGEND_CHARACTERS).replace("$", r"\$")
 
 

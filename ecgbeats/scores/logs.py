@@ -1,30 +1,53 @@
 """Training logs: ours, or any CSV with a column `epoch`; the run that one is of."""
 
-import csv
-import io
-import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, TypedDict
 
 from ecgbeats import command
+from ecgbeats.reading import read_csv, read_json
+from ecgbeats.runs.row import Row
 
 import numpy as np
 
 LOG_NAME = "log.csv"
+REMEDY = "name a run folder or a training log in CSV"
 NO_VALUE = {"", "na", "n/a", "nan", "none", "null"}  # Keras' CSVLogger writes NA for a skipped validation
+# By these names, too, Keras logs the accuracy, by how a network was compiled.
+ACCURACY_NAMES = ("acc", "sparse_categorical_accuracy", "categorical_accuracy", "binary_accuracy")
+LARGEST_EPOCH = 1e9
 
 
-def read_log(path: str | os.PathLike) -> dict[str, np.ndarray]:
+class MarkedOptions(TypedDict, total=False):
+    """What counts here of a run's options."""
+
+    keep: Literal["best", "last"]
+
+
+class Marks(TypedDict, total=False):
+    """What counts here of config.json, which need not be of train_keras.py."""
+
+    simulated: bool
+    options: MarkedOptions
+
+
+def read_log(
+    path: str | os.PathLike, tell: Callable[[str], object] = lambda words: None
+) -> dict[str, np.ndarray]:
     """Read a training log, also one that is still growing.
 
     A last line without a line end is left out if it lacks columns or its last number cannot be read.
-    If an epoch stands there twice (it was trained again after a stop), its last line counts.
+    If an epoch stands there twice (it was trained again after a stop), its last line counts; where the epochs start
+    anew from the first one, what stands before is of another training, and is dropped.
 
     Parameters
     ----------
     path : path
         A comma-separated file, UTF-8, whose first line names the columns, `epoch` among them.
+    tell : callable, optional
+        Called with a line of words on what is dropped, if anything is.
 
     Returns
     -------
@@ -37,21 +60,12 @@ def read_log(path: str | os.PathLike) -> dict[str, np.ndarray]:
     command.InputError
         There is no such file, it is no such log, or it has no epoch yet.
     """
-    if not os.path.isfile(path):
-        raise command.InputError(f"{path}: no such file; name a run folder or a log in CSV")
-    try:
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read()
-        lines = csv.reader(io.StringIO(text))
-        rows = [(lines.line_num, row) for row in lines if any(cell.strip() for cell in row)]
-    except OSError as problem:
-        raise command.InputError(f"{path}: cannot be read: {problem.strerror}") from None
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise command.InputError(f"{path}: not a training log in CSV ({problem})") from None
-
+    text, rows = read_csv(path, REMEDY)
     header = [name.strip() for name in rows.pop(0)[1]] if rows else ["epoch"]
     if "epoch" not in header:
-        raise command.InputError(f"{path}: not a training log: its first line names no column 'epoch'")
+        raise command.InputError(
+            f"{path}: not a training log: its first line names no column 'epoch'; {REMEDY}"
+        )
     if rows and not text.endswith("\n") and not _is_whole(rows[-1][1], header):
         rows.pop()
     for number, row in rows:
@@ -73,11 +87,49 @@ def read_log(path: str | os.PathLike) -> dict[str, np.ndarray]:
             )
         if not wrong:
             log[name] = np.array(values, np.float64)
-    if not np.isfinite(log["epoch"]).all():
-        raise command.InputError(f"{path}: the column 'epoch' must hold a number in each line; mend it")
-    order = list({epoch: place for place, epoch in enumerate(log["epoch"])}.values())
-    order.sort(key=log["epoch"].__getitem__)
-    return {name: values[order] for name, values in log.items()}
+    if not (np.abs(log["epoch"]) <= LARGEST_EPOCH).all():  # NaN is not either
+        raise command.InputError(
+            f"{path}: the column 'epoch' must hold a number up to {LARGEST_EPOCH:g} in each line; mend it"
+        )
+    kept = _kept_rows(log["epoch"])
+    if len(kept) < len(rows):
+        back = rows[int(np.argmax(np.diff(log["epoch"]) <= 0)) + 1][0]
+        tell(
+            f"{path}: the epochs go back in line {back}; left out are the {len(rows) - len(kept)} of its {len(rows)} "
+            "epochs that were trained again later"
+        )
+    return {name: values[kept] for name, values in log.items()}
+
+
+def _kept_rows(epochs: np.ndarray) -> list[int]:
+    """Return the places of the lines that count, in the order of their epochs."""
+    begun = int(np.flatnonzero(epochs <= epochs[0])[-1])
+    last = {epoch: place for place, epoch in enumerate(epochs) if place >= begun}
+    return [last[epoch] for epoch in sorted(last)]
+
+
+def read_run_log(folder: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Read log.csv of a run of train_keras.py: as :func:`read_log`, with all its columns in their ranges.
+
+    Raises InputError for anything else.
+    """
+    path = Path(folder) / LOG_NAME
+    log = read_log(path)
+    for name in Row.__annotations__:
+        values = log.get(name)
+        if values is None or not np.isfinite(values).all() or ("loss" not in name and (values < 0).any()):
+            raise command.InputError(
+                f"{path}: not the log of a run: the column {name} is missing or holds what is no number from 0 on; "
+                "copy the run's whole folder again, or remove it to train again"
+            )
+    return log
+
+
+def with_accuracy(log: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return a log whose accuracy is called so, if it has one by another of Keras' names."""
+    found = next((name for name in ("accuracy", *ACCURACY_NAMES) if name in log), "accuracy")
+    names = {found: "accuracy", f"val_{found}": "val_accuracy"}
+    return {names.get(name, name): values for name, values in log.items()}
 
 
 def _number(cell: str) -> float | None:
@@ -115,24 +167,28 @@ def check_metric(log: dict[str, np.ndarray], metric: str, where: str | os.PathLi
         )
 
 
-def read_note(folder: str | os.PathLike) -> str | None:
-    """Return the notice for a run that was trained on simulated data, else None.
+def read_marks(
+    folder: str | os.PathLike, tell: Callable[[str], object] = lambda words: None
+) -> tuple[str | None, str]:
+    """Return what a run's config.json says of its log: the notice for simulated data, or None, and --keep.
 
-    Such a run has ``"simulated": true`` in its config.json.
+    A log from elsewhere may have another program's config.json beside it, or none: then that is None and "best", and
+    ``tell`` is called with a line that says why.
     """
-    return command.SIMULATED_NOTICE if _read_config(folder).get("simulated") is True else None
+    try:
+        marks = read_json(Path(folder) / "config.json", Marks, "so it is taken for another program's") or {}
+    except command.InputError as problem:
+        tell(str(problem))
+        marks = {}
+    note = command.SIMULATED_NOTICE if marks.get("simulated") else None
+    return note, marks.get("options", {}).get("keep", "best")
+
+
+def read_note(folder: str | os.PathLike) -> str | None:
+    """Return the notice for a run that was trained on simulated data, else None."""
+    return read_marks(folder)[0]
 
 
 def read_keep(folder: str | os.PathLike) -> str:
     """Return --keep of a run, "best" or "last"; "best" for a log from elsewhere."""
-    options = _read_config(folder).get("options")
-    return "last" if isinstance(options, dict) and options.get("keep") == "last" else "best"
-
-
-def _read_config(folder: str | os.PathLike) -> dict:
-    """Return a run's config.json, {} for a log from elsewhere: train_keras.py writes it before the first epoch."""
-    try:
-        config = json.loads((Path(folder) / "config.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return config if isinstance(config, dict) else {}
+    return read_marks(folder)[1]

@@ -1,5 +1,7 @@
 """Scores in words: numbers that never round an error away, and the printed table."""
 
+from collections.abc import Sequence
+
 from ecgbeats.scores.metrics import METRICS
 
 TITLES = {
@@ -18,7 +20,7 @@ def score_table(metrics: dict, intervals: dict | None = None) -> str:
 
     ``metrics`` is what :func:`score` returns; with ``intervals``, those of the overall scores stand there too.
     """
-    names = [short_name(name) for name in metrics["classes"]]
+    names = short_names(metrics["classes"])
     present = sum(values["support"] > 0 for values in metrics["per_class"].values())
     lines = []
     for key in ("accuracy", *METRICS):
@@ -63,9 +65,30 @@ def rounded(value: float, digits: int, top: float = 1) -> str:
     return f"{value:.{digits}f}"
 
 
-def short_name(name: str) -> str:
-    """Return a class's name in at most LONGEST_NAME characters (other people's folders have long names)."""
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 8] + ".." + name[-6:]
+def short_names(names: Sequence[str]) -> list[str]:
+    """Return classes' names in at most LONGEST_NAME characters (other people's folders have long ones), all different.
+
+    ``names`` are all different, too. The middle of long names is left out, or their beginning, or their end; where
+    they are still alike they get numbers.
+    """
+    for head in (8, 0, LONGEST_NAME - 2):
+        short = [_shorten(name, head) for name in names]
+        if len(set(short)) == len(names):
+            return short
+    short = [name if len(name) <= LONGEST_NAME else "" for name in names]
+    for place, name in enumerate(names):
+        number = 0
+        while not short[place]:
+            mark = f"..{(number := number + 1)}"
+            label = name[: LONGEST_NAME - len(mark)] + mark
+            short[place] = "" if label in short else label
+    return short
+
+
+def _shorten(name: str, head: int) -> str:
+    """Leave out what stands behind the first ``head`` characters, as much as is too much."""
+    too_much = len(name) - LONGEST_NAME
+    return name if too_much <= 0 else f"{name[:head]}..{name[head + 2 + too_much :]}"
 
 
 def interval_words(intervals: dict) -> str:

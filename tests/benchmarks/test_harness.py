@@ -81,7 +81,7 @@ def test_options_are_read_as_said():
         "model": "fast",
     }
     for wrong in ("--sizes 0", "--seconds 0", "--model slow", "--batch-size x", "--seeds -1"):
-        with pytest.raises(SystemExit):
+        with pytest.raises(InputError):
             parser.parse_args(wrong.split())
 
 
@@ -147,6 +147,7 @@ def test_the_list_has_every_question_and_its_script():
         "__init__.py",
         "seeds.py",
         "within_ds1.py",
+        "paired.py",
     }
     assert scripts == {path.name for path in folder.glob("*.py")} - others
 

@@ -81,7 +81,12 @@ def test_the_pages_commands_take_these_options(monkeypatch):
     text = (PROJECT / "benchmarks" / "README.md").read_text()
     lines = re.findall(r"python benchmarks/(\w+)\.py([^`#\n]*)", text)
     assert len(lines) > 2
-    assert set(re.findall(r"\(`(\w+)\.py`\)\n", text)) == set(SCRIPTS) - {"run", "seeds", "within_ds1"}
+    assert set(re.findall(r"\(`(\w+)\.py`\)\n", text)) == set(SCRIPTS) - {
+        "run",
+        "seeds",
+        "within_ds1",
+        "paired",
+    }
 
     class Parsed(Exception):
         pass
@@ -257,6 +262,7 @@ def test_loop_prints_shares_and_memory(table_of, small_images):
 # -- step ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_step_counts_operations(table_of):
     options = "--models fast --rounds 1 --seconds 0.1 --batch-size 4 --matrices 64 256"
     # One row, since all begin with "fast": without PyTorch's.

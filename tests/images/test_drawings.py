@@ -3,10 +3,10 @@
 import hashlib
 from dataclasses import replace
 
+from ecgbeats.images.bands import amplitudes
 from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.images.drawings.paper import draw, windows
 from ecgbeats.images.drawings.typical import BAR_GRAY, TYPICAL_GRAY
-from ecgbeats.images.strip import amplitudes
 from ecgbeats.records.record import Record
 from ecgbeats.records.wfdb_files import read_record
 

@@ -18,7 +18,10 @@ from DataGenerator import DataGenerator
 def test_a_strangers_folder(tmp_path):
     for name, shape in {"dog": (200, 300, 3), "cat": (64, 64), "ant": (128, 128, 4)}.items():
         (tmp_path / name).mkdir()
-        cv2.imwrite(str(tmp_path / name / "a.png"), np.full(shape, 90, np.uint8))
+        image = np.full(shape, 90, np.uint8)
+        if shape[2:] == (4,):
+            image[..., 3] = 255  # opaque
+        cv2.imwrite(str(tmp_path / name / "a.png"), image)
     cv2.imwrite(str(tmp_path / "dog" / "b.jpg"), np.full((128, 128, 3), 90, np.uint8))
     (tmp_path / "dog" / ".hidden").write_text("x")
     (tmp_path / ".git").mkdir()

@@ -77,7 +77,6 @@ OTHER_PNGS = {
     "one bit": png_of(LINE, cv2.IMWRITE_PNG_BILEVEL, 1),
     "16 bits": png_of(LINE.astype(np.uint16) * 257),
     "colour": png_of(np.dstack([LINE, LINE.T, LINE])),
-    "with alpha": png_of(np.dstack([LINE, LINE.T, LINE, LINE])),
 }
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 
 from ecgbeats import command
+from ecgbeats.process import SECONDS_TO_UNWIND
 from ecgbeats.records import download
 from ecgbeats.records.download import AT_A_TIME, _seconds_of, download_mitdb
 
@@ -537,7 +538,7 @@ def test_a_signal_ends_soon_and_the_next_run_goes_on(number, status, server, tmp
     begin = time.monotonic()
     process.send_signal(number)
     _, errors = process.communicate(timeout=20)
-    assert time.monotonic() - begin < command.SECONDS_TO_UNWIND
+    assert time.monotonic() - begin < SECONDS_TO_UNWIND
     assert (process.returncode, errors) == (status, "")
     assert (tmp_path / ".100.dat.partial").stat().st_size == 70_000
     server.requests.clear()

@@ -33,7 +33,7 @@ def test_predictions_are_read_back_bit_by_bit(tmp_path):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (None, "cannot be read"),
+        (None, "no such file"),
         ("", "no predictions.csv"),
         ("epoch,loss\n1,2\n", "no predictions.csv"),
         ("file,true,predicted,probability\n", "no predictions.csv"),

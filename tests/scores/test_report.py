@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -24,9 +23,11 @@ from ecgbeats.scores.report.rendering import render
 from ecgbeats.scores.report.run import Run, read_run
 
 import cv2
+import forked
 import numpy as np
 import pytest
-from conftest import PROJECT
+from conftest import make_images, once, run_python
+from run_folders import change
 
 from model_keras import MODELS
 
@@ -38,34 +39,33 @@ LONG = "a_name_without_a_space_" * 8
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, image_maker):
+def data():
     """Images of five classes; VEB is in one record alone, so that the test part has none."""
-    folder = image_maker(
-        tmp_path_factory.mktemp("report") / "data",
-        {"NOR": 60, "PVC": 40, HOSTILE: 20, LONG: 20, "VEB": 1},
-        records=30,
-    )
-    description = {"simulated": True, "sampling_rate": {f"r{i}": RATE for i in range(30)}}
-    (folder / "dataset.json").write_text(json.dumps(description))
-    return folder
+
+    def make(folder):
+        make_images(folder, {"NOR": 60, "PVC": 40, HOSTILE: 20, LONG: 20, "VEB": 1}, records=30)
+        description = {"simulated": True, "sampling_rate": {f"r{i}": RATE for i in range(30)}}
+        (folder / "dataset.json").write_text(json.dumps(description))
+
+    return once("data-of-report", make)[0]
 
 
 @pytest.fixture(scope="module")
-def trained(data, tmp_path_factory, run):
+def trained(data):
     """A run folder that train_keras.py filled."""
-    folder = tmp_path_factory.mktemp("report") / "run"
-    result = run(
-        "train_keras.py", "--data", data, "--output", folder, "--split", "records", "--epochs", 2,
-        "--batch-size", 16,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    return folder
+    options = ["--split", "records", "--epochs", 2, "--batch-size", 16]
+    folder, result = once(
+        "run-of-report",
+        lambda folder: forked.train("--data", data, "--output", folder / "run", *options),
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    return folder / "run"
 
 
 @pytest.fixture(scope="module")
-def written(trained, data):
+def written(trained):
     """The report of that run."""
-    return write_report(trained, data)
+    return trained / "report.html"
 
 
 @pytest.fixture
@@ -91,11 +91,6 @@ class Page(HTMLParser):
 
     def every(self, tag):
         return [attributes for name, attributes in self.tags if name == tag]
-
-
-def change(path, **values):
-    """Change some names of a JSON file."""
-    path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
 
 # -- what stands in it -------------------------------------------------------------------------------------
@@ -143,7 +138,7 @@ def test_a_value_that_is_missing_is_never_printed_as_nothing():
 
 def test_jinja_is_imported_only_where_a_report_is_written():
     code = "import sys, ecgbeats.scores.report; sys.exit('jinja2' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
+    assert run_python("-c", code).returncode == 0
 
 
 def test_every_picture_has_words_and_every_link_a_target(written):
@@ -329,9 +324,11 @@ def test_every_network_can_be_looked_at(name):
     assert after[3] <= before[3]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
-def test_jax_writes_the_report_of_a_run_that_tensorflow_trained(copy, data, run):
-    result = run("ecgbeats.scores.report", copy, "--data", data, env={"KERAS_BACKEND": "jax"})
+def test_jax_writes_the_report_of_a_run_that_tensorflow_trained(copy, data):
+    options = {"env": {"KERAS_BACKEND": "jax"}, "tensorflow": False}
+    result = forked.run("ecgbeats.scores.report", copy, "--data", data, **options)
     assert result.returncode == 0, result.stderr
     assert "What the network looks at" in Page(copy / "report.html").words
 
@@ -339,8 +336,8 @@ def test_jax_writes_the_report_of_a_run_that_tensorflow_trained(copy, data, run)
 # -- what can be wrong -------------------------------------------------------------------------------------
 
 
-def test_command_writes_the_report_and_says_where(copy, data, run):
-    result = run("ecgbeats.scores.report", copy, "--data", data)
+def test_command_writes_the_report_and_says_where(copy, data):
+    result = forked.run("ecgbeats.scores.report", copy, "--data", data)
     assert result.returncode == 0, result.stderr
     assert f"Wrote {copy / 'report.html'}" in result.stdout
     assert result.stderr == ""

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from ecgbeats.images.bands import BEAT_STRIP, RHYTHM_STRIP, amplitudes, draw_ticks, strip_line
 from ecgbeats.images.canvas import IMAGE_SIZE, WHITE
-from ecgbeats.images.strip import BEAT_STRIP, RHYTHM_STRIP, amplitudes, draw_ticks, strip_line
 from ecgbeats.records.record import Record
 
 import numpy as np

@@ -1,0 +1,86 @@
+"""metrics.json: the scores of a run, as they are written and read back."""
+
+from pathlib import Path
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+from ecgbeats.command import InputError
+from ecgbeats.reading import Count, Share, read_json
+
+from msgspec import Meta
+
+Interval = Annotated[list[Share], Meta(min_length=2, max_length=2)]
+
+
+class ClassScores(TypedDict):
+    """Scores of one class against the rest; None for what is not defined."""
+
+    sensitivity: Share | None
+    specificity: Share | None
+    ppv: Share | None
+    f1: Share | None
+    auc: Share | None
+    support: Count
+
+
+class Intervals(TypedDict):
+    """What bootstrap_intervals returns."""
+
+    level: Share
+    repeats: Count
+    resampled: Literal["beats", "records"]
+    units: Count
+    accuracy: Interval | None
+    sensitivity: Interval | None
+    specificity: Interval | None
+    ppv: Interval | None
+    f1: Interval | None
+    auc: Interval | None
+    per_class: dict[str, dict[str, Interval | None]]
+    missing: NotRequired[dict[str, str]]
+
+
+class Scores(TypedDict):
+    """What score returns, and its intervals."""
+
+    accuracy: Share | None
+    sensitivity: Share | None
+    specificity: Share | None
+    ppv: Share | None
+    f1: Share | None
+    auc: Share | None
+    per_class: dict[str, ClassScores]
+    confusion_matrix: list[list[Count]]
+    classes: list[str]
+    test_images: Count
+    intervals: NotRequired[Intervals]
+
+
+class Metrics(Scores):
+    """metrics.json."""
+
+    split: NotRequired[str | None]
+    simulated: NotRequired[bool]
+    without_record_202: NotRequired[Scores]
+    training_images_included: NotRequired[bool | None]
+    model: NotRequired[str]
+    epochs: NotRequired[Count]
+    best_epoch: NotRequired[Count | None]
+    stopped_early: NotRequired[bool]
+    seconds: NotRequired[Annotated[float, Meta(ge=0)]]
+
+
+def read_metrics(folder: Path) -> Metrics:
+    """Return metrics.json of a run. Raises InputError where there is none, or none that is whole."""
+    path = folder / "metrics.json"
+    remedy = "copy the run's whole folder again, or remove it to train again"
+    metrics = read_json(path, Metrics, remedy)
+    if metrics is None:
+        raise InputError(f"{path}: no such file; {remedy}")
+    classes, size = metrics["classes"], len(metrics["classes"])
+    if sorted(metrics["per_class"]) != sorted(classes) or len(metrics["confusion_matrix"]) != size:
+        raise InputError(
+            f"{path}: classes, per_class and confusion_matrix are not of the same classes; {remedy}"
+        )
+    if any(len(row) != size for row in metrics["confusion_matrix"]):
+        raise InputError(f"{path}: confusion_matrix is not square; {remedy}")
+    return metrics
