@@ -421,6 +421,19 @@ def test_losses_of_several_devices_are_compared_with_those_of_one():
     assert rows[2][1:5] == ["each device's part", "float32", "nan", "nan"]
 
 
+def test_each_precision_is_compared_by_itself(monkeypatch, small_images, capsys):
+    def in_process(function, count, synchronized, precision, **task):
+        assert (function, task["data"], task["steps"]) == (devices.measure_losses, small_images, 3)
+        return [{"float64": 1.0, "float32": 2.0}[precision] + (count > 1) * (0.5 if synchronized else 0.75)] * 2
+
+    monkeypatch.setattr(harness, "in_process", in_process)
+    devices.main(["--data", str(small_images), "--devices", "2", "--steps", "3"])
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[0] for row in rows] == ["1", "1", "2", "2"] * 2
+    assert [row[2] for row in rows] == ["float64"] * 4 + ["float32"] * 4
+    assert [row[3] for row in rows] == ["0", "0", "0.5", "0.75"] * 2
+
+
 def test_weak_and_strong_scaling(monkeypatch, capsys):
     def in_process(function, model=None, gpus=0, size=0, seconds=0):
         return ["a card", "a card"] if function is devices.list_gpus else {1: 10.0, 2: 9.0}[gpus]
