@@ -424,7 +424,9 @@ def test_losses_of_several_devices_are_compared_with_those_of_one():
 def test_each_precision_is_compared_by_itself(monkeypatch, small_images, capsys):
     def in_process(function, count, synchronized, precision, **task):
         assert (function, task["data"], task["steps"]) == (devices.measure_losses, small_images, 3)
-        return [{"float64": 1.0, "float32": 2.0}[precision] + (count > 1) * (0.5 if synchronized else 0.75)] * 2
+        return [
+            {"float64": 1.0, "float32": 2.0}[precision] + (count > 1) * (0.5 if synchronized else 0.75)
+        ] * 2
 
     monkeypatch.setattr(harness, "in_process", in_process)
     devices.main(["--data", str(small_images), "--devices", "2", "--steps", "3"])
