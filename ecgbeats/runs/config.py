@@ -42,6 +42,9 @@ class Options(TypedDict, total=False):
     max_hours: Positive | None
     seed: Required[Annotated[int, Meta(ge=0, lt=2**32)]]
     resume: bool
+    # What benchmarks/within_ds1.py adds, so that a fold of other parts is not gone on with.
+    folds_of_ds1: AtLeastOne
+    beats: AtLeastOne
 
 
 class Sizes(TypedDict):
