@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.command import InputError
-from ecgbeats.images.splits import PARTS
+from ecgbeats.images.protocols import PARTS
 from ecgbeats.scores.figures import plot_confusion_matrix, plot_curves, plot_per_class
 from ecgbeats.scores.log_plot import AXIS_LABELS, plot_training
 from ecgbeats.scores.logs import LOG_NAME, best_epoch, read_keep, read_log
