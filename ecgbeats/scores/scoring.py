@@ -12,7 +12,7 @@ from ecgbeats.scores.figures import plot_confusion_matrix, plot_curves, plot_per
 from ecgbeats.scores.intervals import bootstrap_intervals
 from ecgbeats.scores.metrics import count_patients, score
 from ecgbeats.scores.predictions import write_predictions
-from ecgbeats.scores.words import score_table
+from ecgbeats.scores.words import ec57_table, score_table
 
 import numpy as np
 
@@ -63,6 +63,8 @@ def write_scores(
     save_figure(plot_curves(true, probabilities, classes, note), folder / "curves.png")
     save_figure(plot_per_class(metrics, metrics["intervals"], note), folder / "per_class.png")
     print("\n" + score_table(metrics, metrics["intervals"]))
+    if "ec57" in metrics:
+        print("\n" + ec57_table(metrics["ec57"]))
     if protocol and protocol.has_ds1_ds2:
         print("\nWithout record 202, whose patient is also in DS1 (record 201):")
         print(score_table(metrics["without_record_202"], metrics["without_record_202"]["intervals"]))
