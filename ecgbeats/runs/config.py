@@ -87,7 +87,9 @@ def read_config(folder: Path, remedy: str = "choose another --output") -> Config
     if config is not None and not config.get("protocol"):
         split = config["options"]["split"]
         if split not in (*METHODS, "ds1-ds2"):  # runs did not always keep the list of ds1-ds2
-            raise InputError(f"{path} cannot be read (no protocol, the list of --split {split}); {remedy}")
+            raise InputError(
+                f"{path} cannot be read (options.split is {split}, and there is no protocol, its list); {remedy}"
+            )
     return config
 
 
