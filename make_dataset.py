@@ -6,6 +6,7 @@ SOURCE is a folder of WFDB records (.hea .dat .atr), or `mitdb` (downloads the M
 1.0.0 into ./records/mitdb), or `simulated` (makes records in ./records/simulated).
 """
 
+import functools
 import hashlib
 import os
 import time
@@ -26,9 +27,10 @@ from ecgbeats.images.image_files import encode
 from ecgbeats.images.names import image_name
 from ecgbeats.images.preview import save_preview
 from ecgbeats.process import terminal
+from ecgbeats.records.record import Beats
 from ecgbeats.records.sources import SOURCES, find_source
 from ecgbeats.records.symbols import CLASSES
-from ecgbeats.records.wfdb_files import find_lead, find_records, read_annotations, read_record
+from ecgbeats.records.wfdb_files import find_records, read_annotations, read_record
 
 import cv2
 import numpy as np
@@ -119,27 +121,27 @@ def read_options(arguments: list[str]):
 class Plan:
     """What becomes images, before anything is drawn.
 
-    ``beats`` and ``annotations`` hold for each record's name the chosen beats and what read_annotations returns;
-    ``options`` is what decides on the result, as dataset.json keeps it.
+    ``beats`` and ``annotated`` hold for each record's name the chosen beats and all of them; ``options`` is what decides
+    on the result, as dataset.json keeps it.
     """
 
     beats: dict[str, Chosen]
-    annotations: dict[str, tuple]
+    annotated: dict[str, Beats]
     options: dict
 
 
 def plan_dataset(source: Path, options, pool: Executor) -> Plan:
     """Choose the beats of each record, and say by which options."""
     names = choose_records(source, options.records)
-    annotations = dict(zip(names, pool.map(read_annotations, [source / name for name in names]), strict=True))
+    read = functools.partial(read_annotations, lead=options.lead)
+    annotated = dict(zip(names, pool.map(read, [source / name for name in names]), strict=True))
     digest = hashlib.sha256()
     chosen = {}
-    for name, (header, samples, symbols) in annotations.items():
-        find_lead(header, options.lead)
-        digest.update(f"{name} {len(samples)}\n".encode())
+    for name, beats in annotated.items():
+        digest.update(f"{name} {len(beats.samples)}\n".encode())
         for suffix in (".hea", ".atr"):  # the header holds the signals' checksums
             digest.update((source / f"{name}{suffix}").read_bytes())
-        chosen[name] = choose_beats(samples, symbols, options.classes)
+        chosen[name] = choose_beats(beats.samples, beats.symbols, options.classes)
     if options.limit:
         chosen = limit_beats(chosen, options.limit, options.seed)
     if not any(map(len, chosen.values())):
@@ -153,7 +155,7 @@ def plan_dataset(source: Path, options, pool: Executor) -> Plan:
         "limit": options.limit,
         "seed": options.seed if options.limit else None,
     }
-    return Plan(chosen, annotations, described)
+    return Plan(chosen, annotated, described)
 
 
 def choose_records(source: Path, wanted: list[str] | None) -> list[str]:
@@ -242,7 +244,7 @@ def draw_all(source: Path, plan: Plan, folder: Path, pool: Executor) -> dict[str
                 draw_record,
                 source / name,
                 *how,
-                plan.annotations[name],
+                plan.annotated[name],
                 beats.index,
                 beats.classes,
                 folder,
@@ -273,7 +275,7 @@ def draw_record(
     path: Path,
     lead: str | None,
     drawing: str,
-    annotations: tuple,
+    beats: Beats,
     index: np.ndarray,
     classes: list[str],
     folder: Path,
@@ -285,10 +287,10 @@ def draw_record(
     path : pathlib.Path
         The record's path without a suffix.
     lead : str or None
-        See :func:`find_lead`.
+        See :func:`read_signal`.
     drawing : str
         One of DRAWINGS.
-    annotations : tuple
+    beats : Beats
         What :func:`read_annotations` returned.
     index : numpy.ndarray of int, shape (images,)
         Which of the record's beats to draw.
@@ -300,7 +302,7 @@ def draw_record(
     (str, float)
         The lead's name and the sampling rate in Hz.
     """
-    record = read_record(path, lead, annotations)
+    record = read_record(path, lead, beats=beats)
     draw = DRAWINGS[drawing](record)
     for i, class_name in zip(index.tolist(), classes, strict=True):
         name = image_name(path.name, record.samples[i])

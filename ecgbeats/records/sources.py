@@ -7,7 +7,8 @@ from pathlib import Path
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.folders import is_unfinished, refuse_unfinished, whole_folder
-from ecgbeats.records.wfdb_files import find_records, read_header
+from ecgbeats.records.headers import read_header
+from ecgbeats.records.wfdb_files import find_records
 
 # Where records that are downloaded or made are kept, below the current folder.
 RECORDS = Path("records")
@@ -28,7 +29,7 @@ def find_source(source: str) -> tuple[Path, bool]:
         raise InputError(f"{source} holds no WFDB records (no .hea file); give the folder that holds them")
     refuse_unfinished(folder, "make the records again")
     # Ours stay simulated wherever the folder is moved to.
-    return folder, command.SIMULATED_NOTICE.encode() in read_header(folder / names[0])
+    return folder, any(command.SIMULATED_NOTICE in line for line in read_header(folder / names[0]).comments)
 
 
 def _mitdb() -> tuple[Path, bool]:

@@ -4,7 +4,7 @@ import shutil
 
 from ecgbeats.command import InputError
 from ecgbeats.records.symbols import symbol_classes
-from ecgbeats.records.wfdb_files import find_records, read_annotations, read_record
+from ecgbeats.records.wfdb_files import find_records, read_annotations, read_record, read_signal
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_real_records_have_the_counted_beats(mitdb):
     classes = symbol_classes("paper")
     counts = dict.fromkeys(COUNTS, 0)
     for name in names:
-        for symbol in read_annotations(mitdb / name)[2]:
+        for symbol in read_annotations(mitdb / name).symbols:
             if symbol in classes:
                 counts[classes[symbol]] += 1
     assert counts == COUNTS
@@ -46,11 +46,14 @@ def test_formats_and_rates(tmp_path, fmt, rate):
 
 def test_gaps_are_interpolated(tmp_path):
     signal, _ = write_record(tmp_path, gap=True)
-    record = read_record(tmp_path / "made")
-    assert np.isfinite(record.signal).all()
+    (tmp_path / "made.atr").unlink()  # a signal is read without its annotations
+    made = read_signal(tmp_path / "made")
+    assert made.millivolts.dtype == np.float32
+    assert np.isfinite(made.millivolts).all()
     low, high = sorted((signal[[99, 200], 0] - 1024) / 200)
-    assert (record.signal[100:200] >= low - 1e-6).all()
-    assert (record.signal[100:200] <= high + 1e-6).all()
+    assert (made.millivolts[100:200] >= low - 1e-6).all()
+    assert (made.millivolts[100:200] <= high + 1e-6).all()
+    assert np.flatnonzero(made.gaps).tolist() == list(range(100, 200))
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
