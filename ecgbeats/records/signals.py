@@ -57,7 +57,12 @@ def find_group(header: Header, channel: int) -> Group:
     signals = [signal for signal in header.signals if signal.file == wanted.file]
     lead = sum(signal.file == wanted.file for signal in header.signals[:channel])
     path = header.file.parent / wanted.file
-    first = signals[0]  # format and offset are those of all
+    first = signals[0]  # header(5): format and offset are those of all that share a file
+    if any(signal.format != first.format for signal in signals):
+        raise InputError(
+            f"{header.file} gives the signals of {wanted.file} different formats, and a file has one; mend the file, or "
+            "leave the record out with --records"
+        )
     if first.format not in (*_SAMPLES_IN_BYTES, *FLAC_FORMATS):
         raise InputError(
             f"{header.file} gives lead {header.lead_name(channel)} the format {first.format}, which is none that can "
