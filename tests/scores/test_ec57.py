@@ -157,7 +157,8 @@ def test_test_annotations_at_another_rate_are_converted(records):
     own = read_annotations(folder / "100", "atr", 360)
     beats = own.symbols == "N"
     wfdb.wrann("100", "fast", own.samples[beats] * 2, own.symbols[beats], fs=720, write_dir=str(folder))
-    assert (read_annotations(folder / "100", "fast", 360).samples == own.samples[beats]).all()
+    fast = read_annotations(folder / "100", "fast", 360)  # a note with the rate stands in it, too
+    assert (fast.samples[fast.symbols == "N"] == own.samples[beats]).all()
     result = run(folder / "100", "--test", "fast")
     assert result.returncode == 0
     assert "QRS sensitivity" in result.stdout
@@ -186,7 +187,7 @@ def test_what_cannot_be_compared_is_told_in_a_line(records):
     folder, _ = records
     record = folder / "100"
     assert_refused(run(record, "--test", "no"), str(folder / "100.no"), "is missing")
-    assert_refused(run(folder / "none", "--test", "tst"), str(folder / "none.hea"), "does not exist")
+    assert_refused(run(folder / "none", "--test", "tst"), str(folder / "none.hea"), "no such file")
     assert_refused(run(record, "--test", "tst", "--start", 1e5), "--start 100000", "1805.56 s")
     assert_refused(run(record, "--test", "tst", "--start", -1), "--start", "-1")
     assert_refused(run(record, "--test", "tst", "--mapping", "ours"), "--mapping", "ours")
