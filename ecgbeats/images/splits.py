@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from ecgbeats.command import InputError
 from ecgbeats.images.names import record_names
 from ecgbeats.images.protocols import BEATS, PARTS, Protocol, read_protocol
+from ecgbeats.images.protocols import DS1 as DS1  # part of what this file offers
+from ecgbeats.images.protocols import DS2 as DS2
+from ecgbeats.images.protocols import SAME_PATIENT as SAME_PATIENT
 from ecgbeats.records.symbols import CLASSES
 
 import numpy as np
