@@ -61,6 +61,7 @@ def test_the_run_is_of_the_list(trained):
     page = (folder / "report.html").read_text()
     assert "split my.csv" in page
     assert "By the list no patient stands in two parts" in page
+    assert "VEB and SVEB by EC57" in page
 
 
 def test_the_standards_figures_are_those_of_the_predictions(trained):
