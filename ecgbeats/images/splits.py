@@ -237,13 +237,17 @@ def _split_by_list(labels, protocol, records, seed) -> Split:
 
 
 def _compare_records(protocol: Protocol, records: np.ndarray) -> tuple[str, ...]:
-    """Return what the list and the data have of records that the other lacks, a line each."""
+    """Return what the list and the data have of records that the other lacks, and the field's own flaw, a line each."""
     present, listed = set(records.tolist()), set(protocol.parts)
     notes = []
     if lacking := sorted(listed - present):
         notes.append(f"--data lacks {_some(lacking)} of --split {protocol.name}.")
     if others := sorted(present - listed):
         notes.append(f"--split {protocol.name} leaves out {_some(others)} of --data.")
+    if protocol.has_ds1_ds2:
+        notes.append(
+            "DS1 and DS2 share a patient, records 201 and 202: the test part is also scored without 202."
+        )
     return tuple(notes)
 
 

@@ -157,9 +157,10 @@ def test_a_list_parts_the_images_and_tells_what_does_not_fit(tmp_path):
 
 def test_long_lists_of_what_does_not_fit_are_shortened():
     names, labels, classes = images(DS1 + DS2)
-    (note,) = split_images(names, labels, classes, "ds1+svdb-ds2").notes
+    note, flaw = split_images(names, labels, classes, "ds1+svdb-ds2").notes
+    assert "records 201 and 202" in flaw
     assert "78 records (800, 801, 802, 803, 804, 805, 806, 807, ...)" in note
-    assert split_images(names, labels, classes, "ds1-ds2").notes == ()
+    assert split_images(names, labels, classes, "ds1-ds2").notes == (flaw,)
 
 
 def test_without_validation_a_tenth_of_the_patients_that_train_validates(tmp_path):

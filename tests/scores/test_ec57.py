@@ -3,7 +3,7 @@
 import json
 import shutil
 
-from ecgbeats.scores.annotations import Annotations, read_annotations
+from ecgbeats.scores.annotations import Annotations, read_annotations, read_timing
 from ecgbeats.scores.ec57 import MAPPINGS, Comparison, compare, words
 
 import forked
@@ -37,13 +37,20 @@ def test_all_counts_are_those_of_bxb(records):
     folder, expected = records
     assert len(expected) == 3
     for record, by_start in expected.items():
+        rate, length = read_timing(folder / record)
+        both = [read_annotations(folder / record, extension, rate) for extension in ("atr", "tst")]
         for name, start in STARTS.items():
-            options = [folder / record, "--test", "tst", "--start", start, "--mapping", "bxb"]
-            result = run(*options, "--json", folder / "out.json")
-            assert (result.returncode, result.stderr) == (0, "")
-            assert json.loads((folder / "out.json").read_text()) == by_start[name], (record, name)
-            right, of = by_start[name]["QRS sensitivity"]
-            assert f"({right:,d} of {of:,d})" in result.stdout
+            assert compare(*both, rate, length, start, "bxb").as_dict() == by_start[name], (record, name)
+
+
+def test_the_command_prints_and_writes_them(records):
+    folder, expected = records
+    result = run(folder / "207", "--test", "tst", "--mapping", "bxb", "--json", folder / "out.json")
+    assert (result.returncode, result.stderr) == (0, "")
+    wanted = expected["207"]["after the first 5 minutes"]
+    assert json.loads((folder / "out.json").read_text()) == wanted
+    right, of = wanted["QRS sensitivity"]
+    assert f"QRS sensitivity             {100 * right / of:.2f} %  ({right:,d} of {of:,d})" in result.stdout
 
 
 def test_escape_beats_are_n_by_default(mitdb):
