@@ -6,6 +6,56 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class Signal:
+    """One lead of one record.
+
+    Attributes
+    ----------
+    name : str
+        The record's name.
+    lead : str
+        The channel's name in the header, such as MLII.
+    rate : float
+        Samples of this lead per second.
+    millivolts : numpy.ndarray, float32, shape (samples,)
+        The lead (in the header's unit where that is no voltage); gaps are interpolated.
+    gaps : numpy.ndarray, bool, shape (samples,)
+        True where the file holds no valid sample.
+    """
+
+    name: str
+    lead: str
+    rate: float
+    millivolts: np.ndarray
+    gaps: np.ndarray
+
+
+@dataclass(frozen=True)
+class Beats:
+    """The annotated beats of one record, in samples of one of its leads.
+
+    Attributes
+    ----------
+    lead : str
+        That lead's name.
+    rate : float
+        Its samples per second.
+    samples : numpy.ndarray, int64, shape (beats,)
+        Where each beat is annotated, rising; all lie within the signal.
+    symbols : numpy.ndarray, str, shape (beats,)
+        Each beat's annotation symbol, one of BEAT_SYMBOLS.
+    behind : int
+        How many more are annotated at or behind the signal's end.
+    """
+
+    lead: str
+    rate: float
+    samples: np.ndarray
+    symbols: np.ndarray
+    behind: int
+
+
+@dataclass(frozen=True)
 class Record:
     """One lead of one record with its beats.
 
@@ -15,9 +65,9 @@ class Record:
     lead : str
         The channel's name in the header, such as MLII.
     rate : float
-        Samples per second.
+        Samples of this lead per second.
     signal : numpy.ndarray, float32, shape (samples,)
-        The lead in millivolts (or the header's unit); gaps are interpolated.
+        The lead in millivolts (or the header's unit where that is no voltage); gaps are interpolated.
     samples : numpy.ndarray, int64, shape (beats,)
         Where each beat is annotated, rising.
     symbols : numpy.ndarray, str, shape (beats,)
