@@ -61,6 +61,22 @@ def amplitudes(signal: np.ndarray, rate: float) -> np.ndarray:
     -------
     numpy.ndarray, float64, shape (samples,)
     """
+    level = without_baseline(signal, rate)
+    low, high = amplitude_limits(level)
+    if not high > low:
+        return np.full(len(signal), 0.5)
+    margin = AMPLITUDE_MARGIN * (high - low)
+    return np.clip((level - low + margin) / (high - low + 2 * margin), 0, 1)
+
+
+def amplitude_limits(level: np.ndarray) -> tuple[float, float]:
+    """Return the percentiles AMPLITUDE_PERCENTILES of a record's signal less its baseline."""
+    low, high = np.percentile(level, AMPLITUDE_PERCENTILES)
+    return float(low), float(high)
+
+
+def without_baseline(signal: np.ndarray, rate: float) -> np.ndarray:
+    """Return a record's signal less the median of the second around: float64, (samples,)."""
     signal = signal.astype(np.float64)
     # Fifty values for a median, one median each tenth of a second: that many describe something so slow.
     hop, step = max(1, round(BASELINE_SECONDS / 50 * rate)), 5
@@ -68,12 +84,7 @@ def amplitudes(signal: np.ndarray, rate: float) -> np.ndarray:
     reach = round(BASELINE_SECONDS * rate / hop / 2)
     around = np.lib.stride_tricks.sliding_window_view(np.pad(coarse, reach, "edge"), 2 * reach + 1)
     medians = np.median(around[::step], axis=1)
-    level = signal - np.interp(np.arange(len(signal)), np.arange(len(medians)) * hop * step, medians)
-    low, high = np.percentile(level, AMPLITUDE_PERCENTILES)
-    if not high > low:
-        return np.full(len(signal), 0.5)
-    margin = AMPLITUDE_MARGIN * (high - low)
-    return np.clip((level - low + margin) / (high - low + 2 * margin), 0, 1)
+    return signal - np.interp(np.arange(len(signal)), np.arange(len(medians)) * hop * step, medians)
 
 
 def strip_reach(strip: Strip, rate: float) -> tuple[int, int]:

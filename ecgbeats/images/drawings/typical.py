@@ -50,12 +50,22 @@ def drawer(record: Record) -> Callable[[int], np.ndarray]:
 def _draw_median_beat(record: Record, depth: np.ndarray) -> np.ndarray:
     """Return an image with the median of the record's beats in gray; ``depth`` is as for strip_line."""
     image = np.full((IMAGE_SIZE, IMAGE_SIZE), WHITE, np.uint8)
+    median = median_beat(record, depth)
+    if median is not None:
+        before, _ = strip_reach(BEAT_STRIP, record.rate)
+        strip_line(BEAT_STRIP, median, record.rate)(image, before, TYPICAL_GRAY)
+    return image
+
+
+def median_beat(record: Record, depth: np.ndarray) -> np.ndarray | None:
+    """Return the median of a record's beats, as long as BEAT_STRIP shows one; ``depth`` is as for strip_line.
+
+    None of a record of one beat or two, cut at its ends.
+    """
     before, after = strip_reach(BEAT_STRIP, record.rate)
     whole = (record.samples >= before) & (record.samples + after < len(depth))
-    if whole.any():  # not in a record of one beat or two, cut at its ends
-        around = depth[record.samples[whole, None] + np.arange(-before, after + 1)]
-        strip_line(BEAT_STRIP, np.median(around, axis=0), record.rate)(image, before, TYPICAL_GRAY)
-    return image
+    around = depth[record.samples[whole, None] + np.arange(-before, after + 1)]
+    return np.median(around, axis=0) if whole.any() else None
 
 
 def _draw_bars(rr_intervals: np.ndarray) -> np.ndarray:

@@ -1,0 +1,126 @@
+// The rhythm: RR intervals against time, and how often each occurs.
+
+const NEARBY = 300;                 // seconds that the tachogram shows beside the whole record
+const LONGEST = 2.5, BIN = 0.025;   // seconds: what the figures show, and a bar of the histogram
+const LEFT = 34, BELOW = 18;
+
+const tachogram = {
+  pane: new Pane("tachogram", (context, width, height) => tachogram.draw(context, width, height)),
+  whole: false,
+
+  span() {
+    if (this.whole || LENGTH <= NEARBY * RATE) return [0, LENGTH];
+    const start = view.start + strip.shown() / 2 - NEARBY * RATE / 2;
+    const from = Math.max(0, Math.min(LENGTH - NEARBY * RATE, start));
+    return [from, from + NEARBY * RATE];
+  },
+
+  sampleAt(x) {
+    const [from, to] = this.span();
+    return from + (x - LEFT) / (this.pane.canvas.clientWidth - LEFT) * (to - from);
+  },
+
+  draw(context, width, height) {
+    const [from, to] = this.span(), floor = height - BELOW;
+    const x = sample => LEFT + (sample - from) / (to - from) * (width - LEFT);
+    const y = seconds => floor - Math.min(LONGEST, seconds) / LONGEST * (floor - 6);
+    drawScale(context, width, y);
+    const step = (width - LEFT) / 5;
+    context.fillStyle = colours.soft;
+    for (let i = 0; i < 5; i++) context.fillText(clock(from + i / 5 * (to - from)), LEFT + i * step, height - 4);
+    context.fillStyle = colours.select;
+    context.globalAlpha = 0.25;
+    context.fillRect(x(view.start), 0, Math.max(2, x(view.start + strip.shown()) - x(view.start)), floor);
+    context.globalAlpha = 1;
+    // Normal beats first, so that the others lie on top.
+    for (const normal of [true, false]) {
+      for (let i = firstFrom(beats.current, from); i < beats.current.length && beats.current[i].sample < to; i++) {
+        const beat = beats.current[i];
+        if ((beat.kind === "N") !== normal || !beat.place) continue;
+        drawPoint(context, beat.kind, x(beat.sample), y(beat.rr), this.whole ? 0.75 : 1);
+      }
+    }
+  },
+};
+
+// Each kind has a form of its own: dot, square, triangle, diamond, cross.
+function drawPoint(context, kind, x, y, scale) {
+  const r = (kind === "N" ? 1.5 : 3.5) * scale;
+  context.fillStyle = colours[kind];
+  if (kind === "N" || kind === "S") return context.fillRect(x - r, y - r, 2 * r, 2 * r);
+  const forms = {V: [[0, -1.3], [1.2, 1], [-1.2, 1]], F: [[0, -1.4], [1.2, 0], [0, 1.4], [-1.2, 0]],
+    Q: [[-1, -1], [0, -0.3], [1, -1], [0.3, 0], [1, 1], [0, 0.3], [-1, 1], [-0.3, 0]]};
+  context.beginPath();
+  for (const [dx, dy] of forms[kind]) context.lineTo(x + dx * r, y + dy * r);
+  context.fill();
+}
+
+function drawScale(context, width, y) {
+  context.textAlign = "right";
+  for (let seconds = 0; seconds <= LONGEST; seconds += 0.5) {
+    context.fillStyle = colours.line;
+    context.fillRect(LEFT, Math.round(y(seconds)), width - LEFT, 1);
+    context.fillStyle = colours.soft;
+    context.fillText(seconds.toFixed(1), LEFT - 5, y(seconds) + 4);
+  }
+  context.textAlign = "left";
+}
+
+const histogram = {
+  pane: new Pane("histogram", (context, width, height) => histogram.draw(context, width, height)),
+
+  // How many intervals end at a beat of each kind, by length.
+  counts() {
+    const counts = Object.fromEntries(Object.keys(KIND_NAMES).map(kind => [kind, new Uint32Array(LONGEST / BIN)]));
+    for (const beat of beats.current) {
+      if (beat.place) counts[beat.kind][Math.min(LONGEST / BIN - 1, Math.floor(beat.rr / BIN))]++;
+    }
+    return counts;
+  },
+
+  draw(context, width, height) {
+    const counts = this.counts(), bins = LONGEST / BIN, floor = height - BELOW;
+    const totals = Array.from({length: bins}, (_, i) => Object.values(counts).reduce((sum, of) => sum + of[i], 0));
+    const most = Math.max(1, ...totals), wide = (width - 8) / bins;
+    context.fillStyle = colours.soft;
+    for (let seconds = 0; seconds < LONGEST; seconds += 0.5) {
+      const x = 4 + seconds / BIN * wide;
+      context.fillRect(x, floor, 1, 4);
+      context.fillText(seconds ? seconds.toFixed(1) : "0 s", x + 2, height - 4);
+    }
+    context.fillText(`most: ${grouped(most)}`, width - 80, 12);
+    const base = new Float64Array(bins).fill(floor);
+    for (const kind in counts) {
+      context.fillStyle = colours[kind];
+      counts[kind].forEach((count, i) => {
+        if (!count) return;
+        const tall = Math.max(1, count / most * (floor - 16));
+        base[i] -= tall;
+        context.fillRect(4 + i * wide, base[i], Math.max(1, wide - 0.7), tall);
+      });
+    }
+    context.fillStyle = colours.line;
+    context.fillRect(4, floor, width - 8, 1);
+  },
+};
+
+function rhythmWords() {
+  const intervals = Float64Array.from(beats.current.slice(1), beat => beat.rr).sort();
+  if (!intervals.length) return "No intervals.";
+  const median = intervals[intervals.length >> 1], pauses = intervals.filter(rr => rr > LONG_PAUSE).length;
+  return `Median ${(1000 * median).toFixed(0)} ms (${(60 / median).toFixed(0)} beats a minute), longest ` +
+    `${intervals[intervals.length - 1].toFixed(2)} s, ${grouped(pauses)} over ${LONG_PAUSE} s.`;
+}
+
+function listenToTachogram() {
+  const {canvas} = tachogram.pane;
+  canvas.addEventListener("click", event => {
+    const sample = tachogram.sampleAt(event.clientX - canvas.getBoundingClientRect().left);
+    view.select(nearest(beats.current, sample));
+  });
+  byId("tachogram-span").addEventListener("click", () => {
+    tachogram.whole = !tachogram.whole;
+    byId("tachogram-span").textContent = tachogram.whole ? "Show 5 minutes" : "Show the whole record";
+    tachogram.pane.redraw();
+  });
+}
