@@ -1,8 +1,10 @@
-"""Finding the beats of a signal, and the stretches that are too poor to judge."""
+"""Finding the beats of a signal."""
 
 from collections.abc import Iterator
 from concurrent.futures import Executor
 
+from ecgbeats.records.gqrs import gqrs_detect
+from ecgbeats.records.qrs_band import qrs_band
 from ecgbeats.records.quality import are_doubtful
 
 import numpy as np
@@ -13,8 +15,6 @@ MARGIN_SECONDS = 10
 UNITS_PER_MILLIVOLT = 200  # gqrs counts in whole units, and its thresholds suit this resolution
 DELAY_SECONDS = 0.036  # gqrs marks the onset of the complex
 REACH_SECONDS = 0.05  # how far from there the peak is looked for
-BAND = (5.0, 20.0)  # Hz, where QRS complexes have most of their energy
-SLOWEST_RATE = 60  # Hz; with fewer samples the filter of gqrs has none to stand on
 
 
 def find_beats(
@@ -29,9 +29,9 @@ def find_beats(
     Parameters
     ----------
     millivolts : numpy.ndarray of float, shape (samples,)
-        All finite.
+        More than 10 s, all finite.
     rate : float
-        Samples per second, SLOWEST_RATE at least.
+        Samples per second, qrs_band.SLOWEST_RATE at least.
     pool : concurrent.futures.Executor, optional
         Does the pieces; without one they are done here.
 
@@ -42,17 +42,41 @@ def find_beats(
     doubtful : numpy.ndarray, bool, shape (beats,)
         Which of them look like noise (see :func:`are_doubtful`).
     """
-    pieces = cut(len(millivolts), rate)
-    tasks = [(_surrounded(millivolts, start, end, rate), rate) for start, end in pieces] if pool is None else None
-    if pool is None:
-        found = map(_find_in_piece, *zip(*tasks, strict=True))
-    else:
-        found = pool.map(
-            _find_in_piece,
-            (_surrounded(millivolts, start, end, rate) for start, end in pieces),
-            [rate] * len(pieces),
-        )
-    for (start, end), (samples, doubtful) in zip(pieces, found, strict=True):
-        samples = samples - round(MARGIN_SECONDS * rate)
-        own = (samples >= 0) & (samples < end - start)
-        yield samples[own] + start, doubtful[own]
+    limits = piece_limits(len(millivolts), rate)
+    margin = round(MARGIN_SECONDS * rate)
+    pieces = (_surrounded(millivolts, start, end, margin) for start, end in limits)
+    find = pool.map if pool else map
+    found = find(_find_in_piece, pieces, [rate] * len(limits), [margin] * len(limits))
+    for (start, _), (samples, doubtful) in zip(limits, found, strict=True):
+        yield samples + start, doubtful
+
+
+def piece_limits(length: int, rate: float) -> list[tuple[int, int]]:
+    """Return the pieces of a signal, of about equal length: first sample, and the one behind the last."""
+    count = max(1, round(length / (PIECE_SECONDS * rate)))
+    edges = [length * i // count for i in range(count + 1)]
+    return list(zip(edges[:-1], edges[1:], strict=True))
+
+
+def _surrounded(millivolts: np.ndarray, start: int, end: int, margin: int) -> np.ndarray:
+    """Return a piece with a margin of what lies around it, mirrored at the ends of the signal."""
+    before, behind = max(0, margin - start), max(0, end + margin - len(millivolts))
+    return np.pad(millivolts[max(0, start - margin) : end + margin], (before, behind), "reflect")
+
+
+def _find_in_piece(millivolts: np.ndarray, rate: float, margin: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the beats between the margins, in samples from the first margin's end, and which are doubtful."""
+    units = np.rint(millivolts * UNITS_PER_MILLIVOLT).astype(np.int64)
+    onsets = gqrs_detect(units, rate, UNITS_PER_MILLIVOLT) + round(DELAY_SECONDS * rate)
+    in_band = qrs_band(millivolts, rate)
+    samples = _move_to_peaks(onsets[(onsets >= 0) & (onsets < len(units))], np.abs(in_band), rate)
+    doubtful = are_doubtful(millivolts, in_band, samples, rate)
+    own = (samples >= margin) & (samples < len(millivolts) - margin)
+    return samples[own] - margin, doubtful[own]
+
+
+def _move_to_peaks(samples: np.ndarray, height: np.ndarray, rate: float) -> np.ndarray:
+    """Return where the height is largest around each sample; those that meet are one."""
+    reach = round(REACH_SECONDS * rate)
+    around = np.pad(height, reach)[samples[:, None] + np.arange(2 * reach + 1)]
+    return np.unique(samples - reach + around.argmax(1)) if len(samples) else samples

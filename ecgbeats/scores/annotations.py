@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ecgbeats.command import InputError
 from ecgbeats.reading import read_file
-from ecgbeats.records.wfdb_files import LARGEST_ANNOTATIONS, read_header
+from ecgbeats.records.annotations import LARGEST_ANNOTATIONS
+from ecgbeats.records.headers import read_header
 
 import numpy as np
 
@@ -43,14 +44,8 @@ def read_timing(path: str | Path) -> tuple[float, int | None]:
 
     Raises InputError where there is no header, or none that can be read.
     """
-    import wfdb
-
-    read_header(path)
-    try:
-        header = wfdb.rdheader(str(path))
-    except Exception as problem:  # wfdb has no common error for what a header may hold
-        raise InputError(f"{path}.hea is not a WFDB header ({problem}); {REMEDY}") from problem
-    return float(header.fs), header.sig_len or None
+    header = read_header(path)
+    return header.rate, header.frames
 
 
 def read_annotations(path: str | Path, extension: str, rate: float) -> Annotations:
