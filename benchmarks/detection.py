@@ -47,7 +47,9 @@ def main(arguments: list[str]) -> None:
     ]
     print(harness.table([f"{options.records.name}, {len(names)} records", ""], rows))
     print()
-    wrong = [[name, int(c[0]), int(c[0] - c[2]), int(c[1] - c[2])] for name, c in zip(names, counts, strict=True)]
+    wrong = [
+        [name, int(c[0]), int(c[0] - c[2]), int(c[1] - c[2])] for name, c in zip(names, counts, strict=True)
+    ]
     wrong = sorted(wrong, key=lambda row: -row[2] - row[3])[:12]
     print(harness.table(["Most errors", "beats", "missed", "extra"], wrong))
 
@@ -62,12 +64,23 @@ def count(path: Path) -> tuple:
     reference = read_annotations(path, "atr", signal.rate)
     test = Annotations(kept, np.full(len(kept), "N"))
     matrix = compare(reference, test, signal.rate, len(signal.millivolts), start=0).matrix
-    nearest = np.abs(reference.samples[:, None] - kept[np.searchsorted(kept, reference.samples)[:, None].clip(1, len(kept) - 1) - [1, 0]]).min(1)
+    nearest = np.abs(
+        reference.samples[:, None]
+        - kept[np.searchsorted(kept, reference.samples)[:, None].clip(1, len(kept) - 1) - [1, 0]]
+    ).min(1)
     beats = np.isin(reference.symbols, list(BEAT_SYMBOLS - {"!"}))
     exact = (nearest[beats] <= AT_THE_PLACE * signal.rate).sum()
     unreadable = (stretches[:, 1] - stretches[:, 0]).sum() / signal.rate
     seconds = len(signal.millivolts) / signal.rate
-    return matrix[:5].sum(), matrix[:, :5].sum(), matrix[:5, :5].sum(), exact, len(samples) - len(kept), unreadable, seconds
+    return (
+        matrix[:5].sum(),
+        matrix[:, :5].sum(),
+        matrix[:5, :5].sum(),
+        exact,
+        len(samples) - len(kept),
+        unreadable,
+        seconds,
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Finding the beats of a signal."""
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import Executor
 
 from ecgbeats.records.gqrs import gqrs_detect
 from ecgbeats.records.qrs_band import qrs_band
 from ecgbeats.records.quality import are_doubtful
+from ecgbeats.records.units import level
 
 import numpy as np
 
@@ -15,6 +17,9 @@ MARGIN_SECONDS = 10
 UNITS_PER_MILLIVOLT = 200  # gqrs counts in whole units, and its thresholds suit this resolution
 DELAY_SECONDS = 0.036  # gqrs marks the onset of the complex
 REACH_SECONDS = 0.05  # how far from there the peak is looked for
+# The levels of MIT-BIH's records (see units.level), with which the fixed thresholds of gqrs work; a signal outside of
+# them is looked at as if its level were SUITABLE_LEVEL.
+LOWEST_LEVEL, HIGHEST_LEVEL, SUITABLE_LEVEL = 0.32, 2.0, 0.8
 
 
 def find_beats(
@@ -23,8 +28,9 @@ def find_beats(
     """Find the beats of a signal, piece by piece.
 
     This is wfdb's gqrs_detect, but that the signal is rounded to 200 units per millivolt and cut into pieces of 15
-    minutes with 10 s of what lies around them (at the record's ends that is mirrored), and that each detection moves
-    to the largest absolute value of the 5 to 20 Hz band within 50 ms of where the QRS complex should be.
+    minutes with 10 s of what lies around them (at the record's ends that is mirrored), that signals of unusual height
+    are brought to a usual one, and that each detection moves to the largest absolute value of the 5 to 20 Hz band
+    within 50 ms of where the QRS complex should be.
 
     Parameters
     ----------
@@ -44,9 +50,11 @@ def find_beats(
     """
     limits = piece_limits(len(millivolts), rate)
     margin = round(MARGIN_SECONDS * rate)
+    height = level(millivolts, rate)
+    gain = UNITS_PER_MILLIVOLT * (1 if LOWEST_LEVEL <= height <= HIGHEST_LEVEL else SUITABLE_LEVEL / height)
     pieces = (_surrounded(millivolts, start, end, margin) for start, end in limits)
     find = pool.map if pool else map
-    found = find(_find_in_piece, pieces, [rate] * len(limits), [margin] * len(limits))
+    found = find(_find_in_piece, pieces, *([value] * len(limits) for value in (rate, gain, margin)))
     for (start, _), (samples, doubtful) in zip(limits, found, strict=True):
         yield samples + start, doubtful
 
@@ -55,7 +63,7 @@ def piece_limits(length: int, rate: float) -> list[tuple[int, int]]:
     """Return the pieces of a signal, of about equal length: first sample, and the one behind the last."""
     count = max(1, round(length / (PIECE_SECONDS * rate)))
     edges = [length * i // count for i in range(count + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(itertools.pairwise(edges))
 
 
 def _surrounded(millivolts: np.ndarray, start: int, end: int, margin: int) -> np.ndarray:
@@ -64,9 +72,11 @@ def _surrounded(millivolts: np.ndarray, start: int, end: int, margin: int) -> np
     return np.pad(millivolts[max(0, start - margin) : end + margin], (before, behind), "reflect")
 
 
-def _find_in_piece(millivolts: np.ndarray, rate: float, margin: int) -> tuple[np.ndarray, np.ndarray]:
+def _find_in_piece(
+    millivolts: np.ndarray, rate: float, gain: float, margin: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the beats between the margins, in samples from the first margin's end, and which are doubtful."""
-    units = np.rint(millivolts * UNITS_PER_MILLIVOLT).astype(np.int64)
+    units = np.rint(millivolts * gain).astype(np.int64)
     onsets = gqrs_detect(units, rate, UNITS_PER_MILLIVOLT) + round(DELAY_SECONDS * rate)
     in_band = qrs_band(millivolts, rate)
     samples = _move_to_peaks(onsets[(onsets >= 0) & (onsets < len(units))], np.abs(in_band), rate)

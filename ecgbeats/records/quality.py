@@ -18,7 +18,9 @@ LOWEST_OVER_HUM = 0.7  # the QRS complex beside the root mean square of that ban
 
 VOTERS = 9  # beats around each that decide together whether the signal is readable there
 SHORTEST_GAP = 1.0  # seconds; shorter ones are bridged and may hold a beat
-LONGEST_WITHOUT_BEAT = 10.0  # seconds; no rhythm is so slow, so the lead was off, or the beats are not to be seen
+LONGEST_WITHOUT_BEAT = (
+    10.0  # seconds; no rhythm is so slow, so the lead was off, or the beats are not to be seen
+)
 
 
 def are_doubtful(millivolts: np.ndarray, in_band: np.ndarray, samples: np.ndarray, rate: float) -> np.ndarray:
@@ -45,8 +47,10 @@ def are_doubtful(millivolts: np.ndarray, in_band: np.ndarray, samples: np.ndarra
         return np.ones(len(samples), bool)
     likeness = _likeness(millivolts, samples, rate)
     height = _height(np.abs(in_band), samples, rate)
-    return _is_hum(millivolts, in_band, samples, rate) | (likeness < STRANGEST_LIKENESS) & (height < 2 * LOWEST_HEIGHT) | (
-        (likeness < LOWEST_LIKENESS) & (height < LOWEST_HEIGHT)
+    return (
+        _is_hum(millivolts, in_band, samples, rate)
+        | (likeness < STRANGEST_LIKENESS) & (height < 2 * LOWEST_HEIGHT)
+        | ((likeness < LOWEST_LIKENESS) & (height < LOWEST_HEIGHT))
     )
 
 
@@ -91,9 +95,7 @@ def _around(values: np.ndarray, samples: np.ndarray, rate: float) -> np.ndarray:
     return around[np.minimum(samples // step, len(around) - 1)]
 
 
-def find_unreadable(
-    samples: np.ndarray, doubtful: np.ndarray, gaps: np.ndarray, rate: float
-) -> np.ndarray:
+def find_unreadable(samples: np.ndarray, doubtful: np.ndarray, gaps: np.ndarray, rate: float) -> np.ndarray:
     """Return the stretches that are too poor to judge.
 
     These are where most of nine beats in a row are doubtful, gaps of a second and more, and ten seconds and more
@@ -114,7 +116,11 @@ def find_unreadable(
     numpy.ndarray, int64, shape (stretches, 2)
         First sample, and the one behind the last, rising; no two touch.
     """
-    stretches = [*_gaps(gaps, rate), *_noise(samples, doubtful, rate, len(gaps)), *_silence(samples, rate, len(gaps))]
+    stretches = [
+        *_gaps(gaps, rate),
+        *_noise(samples, doubtful, rate, len(gaps)),
+        *_silence(samples, rate, len(gaps)),
+    ]
     joined = []
     for start, end in sorted(stretches):
         if joined and start <= joined[-1][1]:
@@ -142,7 +148,11 @@ def _noise(samples: np.ndarray, doubtful: np.ndarray, rate: float, length: int) 
     if not doubtful.any():
         return []
     reach = VOTERS // 2
-    votes = np.convolve(np.pad(doubtful.astype(int), reach, "reflect" if len(doubtful) > reach else "edge"), np.ones(VOTERS, int), "valid")
+    votes = np.convolve(
+        np.pad(doubtful.astype(int), reach, "reflect" if len(doubtful) > reach else "edge"),
+        np.ones(VOTERS, int),
+        "valid",
+    )
     outvoted = votes > reach
     edges = np.flatnonzero(np.diff(outvoted.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
     stretches = []
@@ -159,9 +169,14 @@ def _noise(samples: np.ndarray, doubtful: np.ndarray, rate: float, length: int) 
         if behind > first:
             start = (samples[first - 1] + samples[first]) // 2 if first else 0
             end = (samples[behind - 1] + samples[behind]) // 2 if behind < len(samples) else length
-            margin = round(rate)  # where the next readable beat is far away, nothing is known of what lies between
+            margin = round(
+                rate
+            )  # where the next readable beat is far away, nothing is known of what lies between
             stretches.append(
-                (max(int(start), int(samples[first]) - margin, 0), min(int(end), int(samples[behind - 1]) + margin))
+                (
+                    max(int(start), int(samples[first]) - margin, 0),
+                    min(int(end), int(samples[behind - 1]) + margin),
+                )
             )
     return stretches
 

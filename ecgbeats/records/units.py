@@ -21,7 +21,7 @@ def factor(unit: str) -> float:
     return (by_name | words).get(unit.strip().lower(), 1.0)
 
 
-def level(millivolts: np.ndarray, rate: float, gaps: np.ndarray) -> float:
+def level(millivolts: np.ndarray, rate: float, gaps: np.ndarray | None = None) -> float:
     """Return how high QRS complexes are: the median over windows of 2 s of the largest value in the 5 to 20 Hz band.
 
     Parameters
@@ -30,14 +30,14 @@ def level(millivolts: np.ndarray, rate: float, gaps: np.ndarray) -> float:
         Two seconds or more, all finite.
     rate : float
         Samples per second.
-    gaps : numpy.ndarray, bool, shape (samples,)
-        Windows with a sample that is not valid are left out, but where all have one.
+    gaps : numpy.ndarray, bool, shape (samples,), optional
+        True where a sample is not valid. Windows with one are left out, but where all have one.
     """
     window = round(WINDOW_SECONDS * rate)
     starts = np.arange(0, len(millivolts) - window + 1, window)
     if len(starts) > LOOKED_AT:
         starts = starts[np.linspace(0, len(starts) - 1, LOOKED_AT).astype(int)]
-    valid = [start for start in starts if not gaps[start : start + window].any()]
+    valid = [start for start in starts if gaps is None or not gaps[start : start + window].any()]
     windows = np.stack([millivolts[start : start + window] for start in valid or starts])
     return float(np.median(np.abs(qrs_band(windows, rate)).max(1)))
 
