@@ -6,7 +6,8 @@ const grouped = number => number.toLocaleString("en");
 const beats = {
   all: [],          // in order of time, deleted and added ones too
   current: [],      // those that are not deleted
-  found: 0,         // how many the network labelled
+  runs: [],
+  intervals: new Float64Array(0),   // all RR in seconds, rising
   probabilities: null,
   doubt: 0.9,
   undone: [],       // functions that take back each correction
@@ -18,7 +19,6 @@ const beats = {
       unpack(text("samples"), 4, about.orders.beats), unpack(text("predicted"), 2), unpack(text("probabilities"), 1)]);
     this.samples = samples;
     this.probabilities = probabilities;
-    this.found = samples.length;
     this.all = Array.from(samples, (sample, index) => ({
       index, sample, was: predicted[index], label: predicted[index], deleted: false, added: false,
       probability: probabilities[index * CLASSES.length + predicted[index]] / 255,
@@ -34,6 +34,7 @@ const beats = {
       beat.kind = CLASSES[beat.label].kind;
     });
     this.runs = findRuns(this.current);
+    this.intervals = Float64Array.from(this.current.slice(1), beat => beat.rr).sort();
     for (const tell of this.whenChanged) tell();
   },
 

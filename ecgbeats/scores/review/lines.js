@@ -2,7 +2,7 @@
 
 const SIZE = about.drawings.size, BORDER = about.drawings.border;
 const EDGE = 2;         // pixels from the edge in which OpenCV draws no smooth line
-const FALL = 1.65;      // how a pixel's share falls with its distance from the line
+const FALL = 1.8;       // how a pixel's share falls with its distance from the line
 
 function blankImage() {
   return new Uint8Array(SIZE * SIZE).fill(255);

@@ -12,16 +12,25 @@ function readColours() {
     "hatch", "N", "S", "V", "F", "Q"].map(name => [name, read(name)]));
 }
 
-// A canvas that is drawn anew when it is told to, when its size changes, and when the colours do.
+// A canvas that is drawn anew when it is told to, when its size changes, and when the colours do. What of it takes long,
+// drawStill draws on a sheet below, and only where that is stale.
 class Pane {
   static all = [];
 
-  constructor(id, draw) {
+  constructor(id, draw, drawStill = null) {
     this.canvas = byId(id);
     this.draw = draw;
+    this.drawStill = drawStill;
+    this.sheet = document.createElement("canvas");
+    this.stale = true;
     this.pending = false;
     Pane.all.push(this);
     new ResizeObserver(() => this.redraw()).observe(this.canvas);
+  }
+
+  refresh() {
+    this.stale = true;
+    this.redraw();
   }
 
   redraw() {
@@ -36,12 +45,24 @@ class Pane {
     if (!width || !height) return;
     const [across, down] = [Math.round(width * scale), Math.round(height * scale)];
     if (this.canvas.width !== across || this.canvas.height !== down) [this.canvas.width, this.canvas.height] = [across, down];
-    const context = this.canvas.getContext("2d");
-    context.setTransform(scale, 0, 0, scale, 0, 0);
-    context.clearRect(0, 0, width, height);
-    context.font = FONT;
+    if (this.drawStill && (this.stale || this.sheet.width !== across || this.sheet.height !== down)) {
+      [this.sheet.width, this.sheet.height] = [across, down];
+      this.drawStill(ready(this.sheet, scale), width, height);
+      this.stale = false;
+    }
+    const context = ready(this.canvas, scale);
+    if (this.drawStill) context.drawImage(this.sheet, 0, 0, width, height);
     this.draw(context, width, height);
   }
+}
+
+function ready(canvas, scale) {
+  const context = canvas.getContext("2d");
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.clearRect(0, 0, canvas.width, canvas.height);
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.font = FONT;
+  return context;
 }
 
 const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif";
@@ -91,7 +112,7 @@ const view = {
 
   select(beat, move = true) {
     this.selected = beat;
-    if (beat && move && !strip.showsWell(beat.sample)) this.centre(beat.sample);
+    if (beat && move) strip.show(beat.sample);
     for (const tell of this.whenSelected) tell();
   },
 

@@ -3,38 +3,25 @@
 const LANE = 13, ENVELOPE = 34, LABELS = 22, AXIS = 16;   // pixels
 
 const overview = {
-  pane: new Pane("overview", (context, width, height) => overview.draw(context, width, height)),
-  still: document.createElement("canvas"),   // all but the place of the strip
-  stale: true,
+  pane: new Pane("overview", (...sheet) => overview.drawPlace(...sheet), (...sheet) => overview.draw(...sheet)),
 
   lanes() {
     return [...CLASSES.map((name, label) => ({words: name.symbol, colour: name.kind, has: beat => beat.label === label})),
       {words: "?", colour: "text", has: beat => beats.isDoubtful(beat)}];
   },
 
-  refresh() {
-    this.stale = true;
-    this.pane.redraw();
+  // While the signal is unpacked, now and then.
+  refreshSoon() {
+    if (this.soon) return;
+    this.soon = setTimeout(() => { this.soon = 0; this.pane.refresh(); }, 250);
   },
 
   sampleAt(x) {
     return (x - LABELS) / (this.pane.canvas.clientWidth - LABELS) * LENGTH;
   },
 
-  draw(context, width, height) {
-    const {canvas} = this.pane;
-    if (this.stale || this.still.width !== canvas.width || this.still.height !== canvas.height) {
-      [this.still.width, this.still.height] = [canvas.width, canvas.height];
-      const still = this.still.getContext("2d");
-      still.setTransform(context.getTransform());
-      still.font = FONT;
-      this.drawStill(still, width, height);
-      this.stale = false;
-    }
-    context.save();
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.drawImage(this.still, 0, 0);
-    context.restore();
+  // Where the strip is.
+  drawPlace(context, width, height) {
     const x = sample => LABELS + sample / LENGTH * (width - LABELS);
     const [left, right] = [x(view.start), x(Math.min(LENGTH, view.start + strip.shown()))];
     context.fillStyle = colours.select;
@@ -46,7 +33,7 @@ const overview = {
     context.strokeRect(left, 1, Math.max(3, right - left), height - AXIS - 2);
   },
 
-  drawStill(context, width, height) {
+  draw(context, width, height) {
     const room = width - LABELS, columns = Math.floor(room);
     this.drawEnvelope(context, columns);
     for (const [from, to] of about.noise) {

@@ -37,8 +37,7 @@ function showCounts() {
 
 function redrawAll() {
   readColours();
-  overview.stale = true;
-  for (const pane of Pane.all) pane.redraw();
+  for (const pane of Pane.all) pane.refresh();
 }
 
 function listen() {
@@ -69,8 +68,10 @@ function listen() {
     window.addEventListener(name, () => {
       document.documentElement.classList.toggle("printed", printed);
       readColours();
-      overview.stale = true;
-      for (const pane of Pane.all) pane.drawNow();
+      for (const pane of Pane.all) {
+        pane.stale = true;
+        pane.drawNow();
+      }
     });
   }
   window.addEventListener("beforeunload", event => { if (beats.csv() !== handedOver && beats.corrected().length) event.preventDefault(); });
@@ -85,16 +86,21 @@ async function start() {
   await beats.load();
   const interesting = lists.kinds(), first = ["doubt", "runs"].find(name => interesting[name].of().length);
   lists.choose(CLASSES.findIndex(name => name.kind === "V") >= 0 ? `class-${CLASSES.findIndex(name => name.kind === "V")}` : first || "class-0");
-  beats.whenChanged.add(() => { showCounts(); lists.refresh(); overview.refresh(); showCard(); for (const pane of Pane.all) pane.redraw(); });
-  view.whenMoved.add(() => { for (const pane of [strip.pane, overview.pane]) pane.redraw(); if (!tachogram.whole) tachogram.pane.redraw(); });
+  beats.whenChanged.add(() => { showCounts(); lists.refresh(); showCard(); for (const pane of Pane.all) pane.refresh(); });
+  view.whenMoved.add(() => { for (const pane of [strip.pane, overview.pane]) pane.redraw(); moveTachogram(); });
   view.whenSelected.add(() => { strip.pane.redraw(); showCard(); lists.showRows(); });
-  signal.whenRead.add(() => { paintWaiting(); strip.pane.redraw(); overview.refresh(); });
+  signal.whenRead.add(() => { paintWaiting(); strip.pane.redraw(); overview.refreshSoon(); });
+  signal.whenRead.add(function first() {
+    signal.whenRead.delete(first);
+    requestAnimationFrame(() => performance.mark("shown"));
+  });
   listen();
   showCounts();
   showCard();
   view.moveTo(0);
   redrawAll();
   await signal.unpackAll();
+  overview.pane.refresh();
   document.documentElement.dataset.ready = "all";
 }
 

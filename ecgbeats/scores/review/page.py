@@ -115,7 +115,8 @@ def render(review: Review) -> str:
 
 def about(review: Review, step: float) -> dict:
     """Return what the script must know beside the packed numbers; ``step`` is the signal's, in millivolts."""
-    limits = bands.amplitude_limits(bands.without_baseline(review.millivolts, review.rate))
+    level = bands.without_baseline(review.millivolts, review.rate)
+    limits = bands.amplitude_limits(level)
     return {
         "name": review.name,
         "lead": review.lead,
@@ -132,7 +133,7 @@ def about(review: Review, step: float) -> dict:
         "noise": review.noise.tolist(),
         "start": None if review.start_time is None else review.start_time.isoformat(),
         "drawing": review.drawing,
-        "drawings": drawing_values(review),
+        "drawings": drawing_values(review, 1 - bands.to_scale(level, limits)),
     }
 
 
@@ -141,8 +142,8 @@ def kind(symbol: str) -> str:
     return "V" if symbol == "!" else symbol_classes("aami").get(symbol, "Q")
 
 
-def drawing_values(review: Review) -> dict:
-    """Return what drawings.js needs to draw beats as ecgbeats.images.drawings does."""
+def drawing_values(review: Review, depth: np.ndarray) -> dict:
+    """Return what drawings.js needs to draw beats as ecgbeats.images.drawings does; ``depth`` is as there."""
     values = {
         "size": IMAGE_SIZE,
         "border": BORDER,
@@ -161,6 +162,6 @@ def drawing_values(review: Review) -> dict:
         record = Record(
             review.name, review.lead, review.rate, review.millivolts, review.samples, np.array([])
         )
-        median = typical.median_beat(record, 1 - bands.amplitudes(review.millivolts, review.rate))
+        median = typical.median_beat(record, depth)
         values["medianBeat"] = None if median is None else np.round(median, 5).tolist()
     return values

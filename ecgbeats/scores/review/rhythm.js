@@ -1,11 +1,17 @@
 // The rhythm: RR intervals against time, and how often each occurs.
 
 const NEARBY = 300;                 // seconds that the tachogram shows beside the whole record
-const LONGEST = 2.5, BIN = 0.025;   // seconds: what the figures show, and a bar of the histogram
+const BIN = 0.025;                  // seconds, a bar of the histogram
 const LEFT = 34, BELOW = 18;
 
+// Seconds that the figures show: nearly all intervals; longer ones stand at the edge.
+function longestShown() {
+  const intervals = beats.intervals;
+  return Math.min(3, Math.max(1, Math.ceil(2.4 * (intervals[Math.floor(0.998 * intervals.length)] || 1)) / 2));
+}
+
 const tachogram = {
-  pane: new Pane("tachogram", (context, width, height) => tachogram.draw(context, width, height)),
+  pane: new Pane("tachogram", (...sheet) => tachogram.drawPlace(...sheet), (...sheet) => tachogram.draw(...sheet)),
   whole: false,
 
   span() {
@@ -20,18 +26,24 @@ const tachogram = {
     return from + (x - LEFT) / (this.pane.canvas.clientWidth - LEFT) * (to - from);
   },
 
+  // Where the strip is.
+  drawPlace(context, width, height) {
+    const [from, to] = this.span(), x = sample => LEFT + (sample - from) / (to - from) * (width - LEFT);
+    const left = Math.max(LEFT, x(view.start)), right = Math.min(width, x(view.start + strip.shown()));
+    context.fillStyle = colours.select;
+    context.globalAlpha = 0.2;
+    context.fillRect(left, 0, Math.max(2, right - left), height - BELOW);
+    context.globalAlpha = 1;
+  },
+
   draw(context, width, height) {
-    const [from, to] = this.span(), floor = height - BELOW;
+    const [from, to] = this.span(), floor = height - BELOW, longest = longestShown();
     const x = sample => LEFT + (sample - from) / (to - from) * (width - LEFT);
-    const y = seconds => floor - Math.min(LONGEST, seconds) / LONGEST * (floor - 6);
-    drawScale(context, width, y);
+    const y = seconds => floor - Math.min(longest, seconds) / longest * (floor - 8);
+    drawScale(context, width, y, longest);
     const step = (width - LEFT) / 5;
     context.fillStyle = colours.soft;
     for (let i = 0; i < 5; i++) context.fillText(clock(from + i / 5 * (to - from)), LEFT + i * step, height - 4);
-    context.fillStyle = colours.select;
-    context.globalAlpha = 0.25;
-    context.fillRect(x(view.start), 0, Math.max(2, x(view.start + strip.shown()) - x(view.start)), floor);
-    context.globalAlpha = 1;
     // Normal beats first, so that the others lie on top.
     for (const normal of [true, false]) {
       for (let i = firstFrom(beats.current, from); i < beats.current.length && beats.current[i].sample < to; i++) {
@@ -42,6 +54,10 @@ const tachogram = {
     }
   },
 };
+
+function moveTachogram() {
+  if (tachogram.whole) tachogram.pane.redraw(); else tachogram.pane.refresh();
+}
 
 // Each kind has a form of its own: dot, square, triangle, diamond, cross.
 function drawPoint(context, kind, x, y, scale) {
@@ -55,13 +71,13 @@ function drawPoint(context, kind, x, y, scale) {
   context.fill();
 }
 
-function drawScale(context, width, y) {
+function drawScale(context, width, y, longest) {
   context.textAlign = "right";
-  for (let seconds = 0; seconds <= LONGEST; seconds += 0.5) {
+  for (let seconds = 0; seconds <= longest; seconds += 0.5) {
     context.fillStyle = colours.line;
     context.fillRect(LEFT, Math.round(y(seconds)), width - LEFT, 1);
     context.fillStyle = colours.soft;
-    context.fillText(seconds.toFixed(1), LEFT - 5, y(seconds) + 4);
+    context.fillText(seconds ? seconds.toFixed(1) : "0 s", LEFT - 5, y(seconds) + 4);
   }
   context.textAlign = "left";
 }
@@ -70,25 +86,27 @@ const histogram = {
   pane: new Pane("histogram", (context, width, height) => histogram.draw(context, width, height)),
 
   // How many intervals end at a beat of each kind, by length.
-  counts() {
-    const counts = Object.fromEntries(Object.keys(KIND_NAMES).map(kind => [kind, new Uint32Array(LONGEST / BIN)]));
+  counts(bins) {
+    const counts = Object.fromEntries(Object.keys(KIND_NAMES).map(kind => [kind, new Uint32Array(bins)]));
     for (const beat of beats.current) {
-      if (beat.place) counts[beat.kind][Math.min(LONGEST / BIN - 1, Math.floor(beat.rr / BIN))]++;
+      if (beat.place) counts[beat.kind][Math.min(bins - 1, Math.floor(beat.rr / BIN))]++;
     }
     return counts;
   },
 
   draw(context, width, height) {
-    const counts = this.counts(), bins = LONGEST / BIN, floor = height - BELOW;
+    const longest = longestShown(), bins = Math.round(longest / BIN), counts = this.counts(bins), floor = height - BELOW;
     const totals = Array.from({length: bins}, (_, i) => Object.values(counts).reduce((sum, of) => sum + of[i], 0));
     const most = Math.max(1, ...totals), wide = (width - 8) / bins;
     context.fillStyle = colours.soft;
-    for (let seconds = 0; seconds < LONGEST; seconds += 0.5) {
+    for (let seconds = 0; seconds < longest; seconds += 0.5) {
       const x = 4 + seconds / BIN * wide;
       context.fillRect(x, floor, 1, 4);
       context.fillText(seconds ? seconds.toFixed(1) : "0 s", x + 2, height - 4);
     }
-    context.fillText(`most: ${grouped(most)}`, width - 80, 12);
+    context.textAlign = "right";
+    context.fillText(`highest bar: ${grouped(most)} beats`, width - 4, 12);
+    context.textAlign = "left";
     const base = new Float64Array(bins).fill(floor);
     for (const kind in counts) {
       context.fillStyle = colours[kind];
@@ -105,7 +123,7 @@ const histogram = {
 };
 
 function rhythmWords() {
-  const intervals = Float64Array.from(beats.current.slice(1), beat => beat.rr).sort();
+  const intervals = beats.intervals;
   if (!intervals.length) return "No intervals.";
   const median = intervals[intervals.length >> 1], pauses = intervals.filter(rr => rr > LONG_PAUSE).length;
   return `Median ${(1000 * median).toFixed(0)} ms (${(60 / median).toFixed(0)} beats a minute), longest ` +
@@ -121,6 +139,6 @@ function listenToTachogram() {
   byId("tachogram-span").addEventListener("click", () => {
     tachogram.whole = !tachogram.whole;
     byId("tachogram-span").textContent = tachogram.whole ? "Show 5 minutes" : "Show the whole record";
-    tachogram.pane.redraw();
+    tachogram.pane.refresh();
   });
 }

@@ -8,7 +8,7 @@ const strip = {
   pane: new Pane("strip", (context, width) => strip.draw(context, width)),
 
   rows() {
-    return 3;
+    return this.pane.canvas.clientWidth < 600 ? 2 : 3;
   },
 
   // Millimetres of a row: what the record's amplitudes take, and some space.
@@ -38,6 +38,13 @@ const strip = {
     const edge = Math.min(0.4 * RATE, this.perRow() / 8);
     const within = (sample - view.start) % this.perRow();
     return sample >= view.start && sample < view.start + this.shown() && within >= edge && within <= this.perRow() - edge;
+  },
+
+  // Move so that a sample is seen: the strip, and on a small screen the page.
+  show(sample) {
+    if (!this.showsWell(sample)) view.centre(sample);
+    const box = this.pane.canvas.getBoundingClientRect();
+    if (box.bottom < box.height / 2 || box.top > innerHeight - box.height / 2) this.pane.canvas.scrollIntoView({block: "center"});
   },
 
   sampleAt(x, y) {
@@ -102,7 +109,7 @@ const strip = {
       const beat = beats.all[i], place = x(beat.sample);
       const chosen = beat === view.selected, pointed = beat === view.pointed;
       if (chosen || pointed) {
-        context.globalAlpha = chosen ? 0.3 : 0.15;
+        context.globalAlpha = chosen ? 0.2 : 0.1;
         context.fillStyle = colours.select;
         const left = x(beat.sample - 0.3 * RATE);
         context.fillRect(left, MARKS, x(beat.sample + 0.36 * RATE) - left, height - MARKS);
@@ -239,5 +246,7 @@ function listenToStrip() {
 }
 
 function layStrip() {
-  strip.pane.canvas.style.height = `${strip.rows() * strip.rowHeight()}px`;
+  const lay = () => { strip.pane.canvas.style.height = `${strip.rows() * strip.rowHeight()}px`; };
+  lay();
+  window.addEventListener("resize", lay);
 }
