@@ -4,6 +4,7 @@ wfdb.rdann is not used: it never ends where the first annotations hold a note th
 time resolution nor a table of types, and it takes some milliseconds for a thousand beats.
 """
 
+import argparse
 import functools
 import re
 from pathlib import Path
@@ -21,7 +22,7 @@ NOTE = (
     22  # the code of a comment; those of 0 to 41 stand for symbols, those of 59 to 63 for what is read here
 )
 SKIP, AUXILIARY, FIRST_MODIFIER = 59, 63, 60
-_TIME_RESOLUTION = re.compile(rb"## time resolution: (\d{1,9}\.?\d{0,9})")
+_TIME_RESOLUTION = re.compile(rb"## time resolution: (\d{1,9}\.?\d{0,15})")
 
 
 class Marks(NamedTuple):
@@ -40,6 +41,14 @@ class Marks(NamedTuple):
     rate: float | None
     times: np.ndarray
     symbols: np.ndarray
+
+
+def annotator_suffix(text: str) -> str:
+    """Argparse type for the suffix of annotation files, with or without its dot."""
+    suffix = text.removeprefix(".")
+    if not re.fullmatch(r"[\w-]+", suffix):
+        raise argparse.ArgumentTypeError(f"{text!r} is no suffix of annotation files, such as atr")
+    return suffix
 
 
 def read_marks(file: Path) -> Marks:
@@ -90,6 +99,10 @@ def _parse(content: bytes, file: Path) -> tuple[float | None, np.ndarray, np.nda
     if place >= end:
         raise InputError(
             f"{file} is cut short or is no annotation file (it ends amid an annotation); {REMEDY}"
+        )
+    if any(words[place:]):  # zeros alone may follow the closing one, to fill a block
+        raise InputError(
+            f"{file} is corrupt or is no annotation file (its closing zero is not its end); {REMEDY}"
         )
     return rate, np.array(times, np.int64), np.array(codes, np.int64)
 

@@ -57,12 +57,18 @@ def find_group(header: Header, channel: int) -> Group:
     signals = [signal for signal in header.signals if signal.file == wanted.file]
     lead = sum(signal.file == wanted.file for signal in header.signals[:channel])
     path = header.file.parent / wanted.file
-    if wanted.format not in (*_SAMPLES_IN_BYTES, *FLAC_FORMATS):
+    first = signals[0]  # header(5): format and offset are those of all that share a file
+    if any(signal.format != first.format for signal in signals):
         raise InputError(
-            f"{header.file} gives lead {header.lead_name(channel)} the format {wanted.format}, which is none that can "
+            f"{header.file} gives the signals of {wanted.file} different formats, and a file has one; mend the file, or "
+            "leave the record out with --records"
+        )
+    if first.format not in (*_SAMPLES_IN_BYTES, *FLAC_FORMATS):
+        raise InputError(
+            f"{header.file} gives lead {header.lead_name(channel)} the format {first.format}, which is none that can "
             "be read; choose another --lead, or leave the record out with --records"
         )
-    held = _held_samples(path, wanted)
+    held = _held_samples(path, first)
     in_frame = sum(signal.per_frame for signal in signals)
     claimed = (header.frames or 0) * in_frame
     frames = header.frames or held // in_frame
@@ -123,7 +129,9 @@ def _decode(group: Group) -> list[np.ndarray]:
     try:
         return _rd_segment(
             file_name=[group.path.name] * len(signals),
-            dir_name=str(group.path.parent),
+            dir_name=os.path.abspath(
+                group.path.parent
+            ),  # fsspec, which opens it, knows other names than paths
             pn_dir=None,
             fmt=[signal.format for signal in signals],
             n_sig=len(signals),

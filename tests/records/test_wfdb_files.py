@@ -75,3 +75,28 @@ def test_a_flipped_byte_of_format_212_is_found_in_either_lead(tmp_path, place):
     file.write_bytes(content)
     with pytest.raises(InputError, match="does not match its checksum"):
         read_record(tmp_path / "made")
+
+
+# All of ../shared/cases whose record must be read as the plain one.
+CASES = (
+    "annotation-fs appledouble ecg-annotator extra-signal-line length-0 mixed-database multi-frequency no-description "
+    "no-length-checksum0 skew two-dat-files-one-missing year-only-date"
+).split()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_case_is_read_as_the_plain_one(cases, case):
+    [name, *others] = find_records(cases / case)
+    assert others == (["x01"] if case == "mixed-database" else [])
+    plain = read_record(cases / "ref" / "208")
+    record = read_record(cases / case / name, annotator="ecg" if case == "ecg-annotator" else "atr")
+    assert record.rate == plain.rate
+    assert (record.signal == plain.signal).all()
+    assert (record.samples == plain.samples).all()
+    assert (record.symbols == plain.symbols).all()
+
+
+def test_a_skewed_lead_lacks_its_last_samples(cases):
+    plain, skewed = (read_signal(cases / case / "208", "V1") for case in ("ref", "skew"))
+    assert (plain.millivolts[:-5] == skewed.millivolts[:-5]).all()
+    assert np.flatnonzero(skewed.gaps).tolist() == list(range(21595, 21600))
