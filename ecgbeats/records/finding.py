@@ -25,7 +25,7 @@ LOWEST_LEVEL, HIGHEST_LEVEL, SUITABLE_LEVEL = 0.32, 2.0, 0.8
 def find_beats(
     millivolts: np.ndarray, rate: float, pool: Executor | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Find the beats of a signal, piece by piece.
+    """Find the beats of a signal, piece by piece; a pool begins at once.
 
     This is wfdb's gqrs_detect, but that the signal is rounded to 200 units per millivolt and cut into pieces of 15
     minutes with 10 s of what lies around them (at the record's ends that is mirrored), that signals of unusual height
@@ -55,8 +55,9 @@ def find_beats(
     pieces = (_surrounded(millivolts, start, end, margin) for start, end in limits)
     find = pool.map if pool else map
     found = find(_find_in_piece, pieces, *([value] * len(limits) for value in (rate, gain, margin)))
-    for (start, _), (samples, doubtful) in zip(limits, found, strict=True):
-        yield samples + start, doubtful
+    return (
+        (samples + start, doubtful) for (start, _), (samples, doubtful) in zip(limits, found, strict=True)
+    )
 
 
 def piece_limits(length: int, rate: float) -> list[tuple[int, int]]:

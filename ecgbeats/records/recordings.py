@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ecgbeats.command import InputError
+from ecgbeats.records.annotations import read_marks
 from ecgbeats.records.csv_files import SAME_RATE, read_csv_signal
 from ecgbeats.records.edf_files import read_edf
 from ecgbeats.records.headers import read_header
@@ -144,3 +145,25 @@ def _cut(signal: Signal, path: Path, limits: tuple[float, float]) -> tuple[int, 
             "a longer recording, or a longer stretch of it (--from, --to)"
         )
     return first, replace(signal, millivolts=signal.millivolts[first:end], gaps=signal.gaps[first:end])
+
+
+def read_beats(recording: Recording, annotator: str) -> np.ndarray:
+    """Return where beats are annotated in a recording's stretch, in its samples: int64, rising.
+
+    The annotation file lies beside the recording, with the suffix ``annotator``.
+    Raises InputError where there is none, or it has no beat there.
+    """
+    path, signal = recording.path, recording.signal
+    stem = path if is_wfdb(path) else path.with_suffix("")
+    marks = read_marks(Path(f"{stem}.{annotator}"))
+    counted = marks.rate or (read_header(path).rate if is_wfdb(path) else signal.rate)
+    samples = np.floor(marks.times * (signal.rate / counted) + 0.5).astype(np.int64) - recording.first
+    samples = np.unique(samples[(samples >= 0) & (samples < len(signal.millivolts))])
+    if not len(samples):
+        raise InputError(f"{stem}.{annotator} has no beat in what is looked at; choose another --beats")
+    return samples
+
+
+def is_wfdb(path: Path) -> bool:
+    """Return whether a path that find_recording returned is a WFDB record's."""
+    return path.suffix.lower() not in (".edf", *TABLES)

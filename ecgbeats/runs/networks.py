@@ -23,9 +23,7 @@ class About(TypedDict):
     drawing: NotRequired[str]
 
 
-def save_model(
-    model, path: str | os.PathLike, classes: Sequence[str], drawing: str | None = None
-) -> None:
+def save_model(model, path: str | os.PathLike, classes: Sequence[str], drawing: str | None = None) -> None:
     """Save a network with its class names, whole or not at all, in float32 and without optimizer state.
 
     Plain ``keras.models.load_model`` reads the file without this project. The names, and how the images are drawn that
