@@ -23,7 +23,6 @@ from ecgbeats.runs.networks import load_model, read_classes
 from ecgbeats.runs.prediction import check_probabilities, predict
 from ecgbeats.scores.scoring import write_scores
 
-
 # Of a run, or of an evaluation: none of it may be there before.
 RESULT_FILES = ("config.json", "metrics.json", "predictions.csv")
 # Stands in --output while the results there are not whole.
