@@ -6,7 +6,6 @@ const SPARE = 3;         // rows above and below those in sight
 const lists = {
   chosen: null,
   entries: [],
-  surest: false,         // doubtful beats: the least sure first, or in order of time
 
   kinds() {
     const rest = {
@@ -31,7 +30,7 @@ const lists = {
     byId("tabs").replaceChildren(...Object.entries(kinds).map(([name, list]) => {
       const entries = list.of();
       if (name === this.chosen) this.entries = entries;
-      const tab = element("button", {type: "button", role: "tab", "aria-selected": name === this.chosen, "data-list": name},
+      const tab = element("button", {type: "button", role: "tab", "aria-selected": name === this.chosen, "data-list": name, class: entries.length ? "" : "none"},
         list.symbol ? element("b", {class: `letter kind-${list.kind}`}, list.symbol) : "",
         list.words === list.symbol ? "" : ` ${list.words}`, element("span", {class: "count"}, grouped(entries.length)));
       tab.addEventListener("click", () => this.choose(name));

@@ -41,7 +41,7 @@ class Pane {
 
   drawNow() {
     this.pending = false;
-    const width = this.canvas.clientWidth, height = this.canvas.clientHeight, scale = window.devicePixelRatio || 1;
+    const width = this.canvas.clientWidth, height = this.canvas.clientHeight, scale = view.printed ? 3 : window.devicePixelRatio || 1;
     if (!width || !height) return;
     const [across, down] = [Math.round(width * scale), Math.round(height * scale)];
     if (this.canvas.width !== across || this.canvas.height !== down) [this.canvas.width, this.canvas.height] = [across, down];
@@ -96,6 +96,7 @@ const view = {
   selected: null,
   pointed: null,
   adding: false,
+  printed: false,
   whenMoved: new Set(),
   whenSelected: new Set(),
 
@@ -112,6 +113,7 @@ const view = {
 
   select(beat, move = true) {
     this.selected = beat;
+    this.pointed = null;   // the mouse may rest on another beat
     if (beat && move) strip.show(beat.sample);
     for (const tell of this.whenSelected) tell();
   },

@@ -1,6 +1,7 @@
 // The strip: rows of ECG paper, one going on from the other, with the beats marked above.
 
-const MM = 4;                     // CSS pixels to a millimetre of the paper
+const MM = 4;                     // CSS pixels to a millimetre of the paper, as printed ones are MM / PRINTED
+const PRINTED = MM * 25.4 / 96;
 const MARKS = 22;                 // pixels above a row's signal for the beats' letters
 const GRAB = 45, STILL = 5;       // pixels: how near a beat is meant, how far a click may slip
 
@@ -8,7 +9,7 @@ const strip = {
   pane: new Pane("strip", (context, width) => strip.draw(context, width)),
 
   rows() {
-    return this.pane.canvas.clientWidth < 600 ? 2 : 3;
+    return this.pane.canvas.clientWidth < 600 || view.printed && this.rowHeight() > 190 ? 2 : 3;   // a sheet holds no more
   },
 
   // Millimetres of a row: what the record's amplitudes take, and some space.
@@ -246,7 +247,5 @@ function listenToStrip() {
 }
 
 function layStrip() {
-  const lay = () => { strip.pane.canvas.style.height = `${strip.rows() * strip.rowHeight()}px`; };
-  lay();
-  window.addEventListener("resize", lay);
+  strip.pane.canvas.style.height = `${strip.rows() * strip.rowHeight()}px`;
 }
