@@ -292,9 +292,8 @@ def test_small_records_are_shown(shown, changes):
 def test_page_that_is_cut_short_says_so(shown):
     tab = shown(made_review())
     text = tab.path.read_text()
-    tab.path.write_text(text[: text.index('id="signal-0"') - 30])
-    tab.call("Page.reload")
-    tab.wait("!byId('broken').hidden")
+    tab.path.write_text(text[: text.index('id="signal-0"') + 1000])
+    tab.open(tab.path, ready="!byId('broken').hidden")
 
 
 @pytest.mark.slow
@@ -313,17 +312,16 @@ def test_day_is_small_and_quick(shown):
     tab = shown(day)
     assert tab.path.stat().st_size <= 25e6
     assert tab.evaluate("performance.getEntriesByName('shown')[0].startTime") < 2000  # milliseconds
-    frames = tab.evaluate("""new Promise(done => {
-        const times = [performance.now()];
-        const step = now => {
-            times.push(performance.now());
+    busy = tab.seconds_of_work()
+    tab.evaluate("""new Promise(done => {
+        let frames = 0;
+        const step = () => {
             view.moveTo(view.start + 400);
-            times.length < 200 ? requestAnimationFrame(step) : done(times.slice(1).map((time, i) => time - times[i]));
+            ++frames < 200 ? requestAnimationFrame(step) : done();
         };
         requestAnimationFrame(step);
     })""")
-    assert np.median(frames) < 34
-    assert np.percentile(frames, 95) < 68
+    assert (tab.seconds_of_work() - busy) / 200 < 1 / 60
 
 
 def short_review():
