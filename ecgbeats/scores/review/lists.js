@@ -39,6 +39,15 @@ const lists = {
     this.showRows();
   },
 
+  // Scroll to the selected beat, where it is in the list.
+  follow() {
+    const list = byId("list"), place = this.entries.findIndex(entry => (entry.first || entry) === view.selected);
+    if (place < 0) return;
+    if (place * ROW < list.scrollTop || (place + 1) * ROW > list.scrollTop + list.clientHeight) {
+      list.scrollTop = (place + 0.5) * ROW - list.clientHeight / 2;
+    }
+  },
+
   showRows() {
     const list = byId("list"), first = Math.max(0, Math.floor(list.scrollTop / ROW) - SPARE);
     const last = Math.min(this.entries.length, Math.ceil((list.scrollTop + list.clientHeight) / ROW) + SPARE);

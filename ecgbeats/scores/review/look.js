@@ -74,9 +74,9 @@ function hatch(context, x, y, width, height) {
   context.rect(x, y, width, height);
   context.clip();
   context.strokeStyle = colours.hatch;
-  context.lineWidth = 1.5;
+  context.lineWidth = 1;
   context.beginPath();
-  for (let i = Math.floor((x - height) / 9) * 9; i < x + width; i += 9) {
+  for (let i = Math.floor((x - height) / 10) * 10; i < x + width; i += 10) {
     context.moveTo(i, y + height);
     context.lineTo(i + height, y);
   }
@@ -114,7 +114,10 @@ const view = {
   select(beat, move = true) {
     this.selected = beat;
     this.pointed = null;   // the mouse may rest on another beat
-    if (beat && move) strip.show(beat.sample);
+    if (beat && move) {
+      strip.show(beat.sample);
+      lists.follow();
+    }
     for (const tell of this.whenSelected) tell();
   },
 
