@@ -13,6 +13,8 @@ import pytest
 
 OPTIONS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync --hide-scrollbars --remote-debugging-pipe"
 
+READY = "document.documentElement.dataset.ready === 'all'"
+
 
 def program():
     """Return Chromium's path, or skip the test."""
@@ -68,7 +70,7 @@ class Page:
                     return
             self._read()
 
-    def open(self, path, width=1400, height=900, dark=False, touch=False):
+    def open(self, path, width=1400, height=900, dark=False, touch=False, ready=READY):
         self._session = None
         if self._target:
             self.call("Target.closeTarget", targetId=self._target)
@@ -76,11 +78,12 @@ class Page:
         self._session = self.call("Target.attachToTarget", targetId=self._target, flatten=True)["sessionId"]
         for domain in ("Runtime", "Log", "Page"):
             self.call(f"{domain}.enable")
+        self.call("Performance.enable", timeDomain="threadTicks")
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
         self.resize(width, height, touch)
         self.call("Page.navigate", url=path.as_uri())
-        self.wait("document.documentElement.dataset.ready === 'all'")
+        self.wait(ready)
 
     def resize(self, width, height, touch=False):
         self.call(
@@ -107,6 +110,11 @@ class Page:
             }};
             look();
         }})""")
+
+    def seconds_of_work(self):
+        """Return how long the page's thread has worked so far, of which other processes take nothing."""
+        metrics = self.call("Performance.getMetrics")["metrics"]
+        return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
 
     def key(self, key, shift=False):
         text = {"text": key} if len(key) == 1 else {}

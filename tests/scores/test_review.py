@@ -173,6 +173,7 @@ def shown(tmp_path_factory):
         def show(review, **options):
             path = folder / "page.html"
             write_review(path, review)
+            tab.path = path
             tab.complaints.clear()
             tab.open(path, **options)
             return tab
@@ -286,6 +287,41 @@ def test_small_records_are_shown(shown, changes):
         tab = shown(replace(review, drawing=drawing))
         tab.key("ArrowRight")
         assert tab.complaints == []
+
+
+def test_page_that_is_cut_short_says_so(shown):
+    tab = shown(made_review())
+    text = tab.path.read_text()
+    tab.path.write_text(text[: text.index('id="signal-0"') + 1000])
+    tab.open(tab.path, ready="!byId('broken').hidden")
+
+
+@pytest.mark.slow
+def test_day_is_small_and_quick(shown):
+    record, review = real_review("208", "typical")
+    times = int(np.ceil(24 * 3600 * record.rate / len(record.signal)))
+    samples = (record.samples + len(record.signal) * np.arange(times)[:, None]).ravel()
+    day = replace(
+        review,
+        millivolts=np.tile(record.signal, times),
+        samples=samples,
+        predicted=np.tile(review.predicted, times),
+        probabilities=np.tile(review.probabilities, (times, 1)),
+    )
+    assert len(samples) > 100_000
+    tab = shown(day)
+    assert tab.path.stat().st_size <= 25e6
+    assert tab.evaluate("performance.getEntriesByName('shown')[0].startTime") < 2000  # milliseconds
+    busy = tab.seconds_of_work()
+    tab.evaluate("""new Promise(done => {
+        let frames = 0;
+        const step = () => {
+            view.moveTo(view.start + 400);
+            ++frames < 200 ? requestAnimationFrame(step) : done();
+        };
+        requestAnimationFrame(step);
+    })""")
+    assert (tab.seconds_of_work() - busy) / 200 < 1 / 60
 
 
 def short_review():

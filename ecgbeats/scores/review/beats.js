@@ -10,6 +10,7 @@ const beats = {
   intervals: new Float64Array(0),   // all RR in seconds, rising
   probabilities: null,
   doubt: 0.9,
+  held: false,
   undone: [],       // functions that take back each correction
   whenChanged: new Set(),
 
@@ -27,6 +28,7 @@ const beats = {
   },
 
   update() {
+    if (this.held) return;
     this.current = this.all.filter(beat => !beat.deleted);
     this.current.forEach((beat, place) => {
       beat.place = place;
@@ -36,6 +38,13 @@ const beats = {
     this.runs = findRuns(this.current);
     this.intervals = Float64Array.from(this.current.slice(1), beat => beat.rr).sort();
     for (const tell of this.whenChanged) tell();
+  },
+
+  // Make many corrections at once.
+  together(correct) {
+    this.held = true;
+    try { correct(); } finally { this.held = false; }
+    this.update();
   },
 
   isDoubtful(beat) {
@@ -63,6 +72,12 @@ const beats = {
       beat.deleted = true;
       this.undone.push(() => { beat.deleted = false; return beat; });
     }
+    this.update();
+  },
+
+  restore(beat) {
+    beat.deleted = false;
+    this.undone.push(() => { beat.deleted = true; return beat; });
     this.update();
   },
 

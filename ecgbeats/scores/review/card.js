@@ -14,11 +14,10 @@ function showCard() {
     ["sample", grouped(beat.sample)],
     ["RR before", interval(beat.deleted ? NaN : beat.rr)],
     ["RR after", interval(beat.deleted ? NaN : (beats.current[beat.place + 1] || {}).rr)],
-    ["label", labelWords(beat)],
   ].flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));
+  byId("beat-label").textContent = labelWords(beat);
   byId("labels").replaceChildren(...CLASSES.map((_, label) => labelButton(beat, label)));
-  byId("remove").textContent = beat.deleted ? "Deleted: undo to restore" : "Delete beat";
-  byId("remove").disabled = beat.deleted;
+  byId("remove").textContent = beat.deleted ? "Take it back" : "Delete beat";
 }
 
 function className(label) {
@@ -27,14 +26,14 @@ function className(label) {
 }
 
 function interval(seconds) {
-  return seconds ? `${seconds.toFixed(2)} s (${(60 / seconds).toFixed(0)}/min)` : "–";
+  return seconds ? `${seconds.toFixed(2)} s, ${(60 / seconds).toFixed(0)}/min` : "–";
 }
 
 function labelWords(beat) {
-  if (beat.added) return "added by you";
-  if (beat.deleted) return "deleted by you";
-  if (beat.label !== beat.was) return `by you; the network says ${CLASSES[beat.was].symbol}`;
-  return `the network's, ${percent(beat.probability)}${beats.isDoubtful(beat) ? ": doubtful" : ""}`;
+  if (beat.added) return "Added by you.";
+  if (beat.deleted) return "Deleted by you.";
+  if (beat.label !== beat.was) return `Labelled by you; the network says ${CLASSES[beat.was].symbol}.`;
+  return `Labelled by the network${beats.isDoubtful(beat) ? ", doubtful" : ""}.`;
 }
 
 // A class with the network's probability for it; pressing it labels the beat so.
@@ -61,9 +60,8 @@ function relabelSelected(label) {
 function removeSelected() {
   const beat = view.selected;
   if (!beat) return say("Select a beat first: press → or click on one.");
-  beats.remove(beat);
+  if (beat.deleted) beats.restore(beat); else beats.remove(beat);
   view.select(beat.added ? null : beat, false);
-  say("Deleted. Undo brings it back.");
 }
 
 function setAdding(on) {

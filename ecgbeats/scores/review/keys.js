@@ -14,7 +14,7 @@ const KEYS = [
   [["l", "L"], "L", "next beat of the list that is open", by => lists.step(lists.chosen, by)],
   [["ArrowRight"], "→", "next beat", () => stepThrough(beats.current, 1)],
   [["ArrowLeft"], "←", "previous beat", () => stepThrough(beats.current, -1)],
-  [["PageDown", " "], "Page down, space", "go on", () => view.moveTo(view.start + PAGE * strip.shown())],
+  [["PageDown", " "], "Page down", "go on (space, too)", by => view.moveTo(view.start + by * PAGE * strip.shown())],
   [["PageUp"], "Page up", "go back", () => view.moveTo(view.start - PAGE * strip.shown())],
   [["Home"], "Home", "start of the record", () => view.moveTo(0)],
   [["End"], "End", "end of the record", () => view.moveTo(LENGTH)],
@@ -22,20 +22,20 @@ const KEYS = [
   [["-"], "−", "slower paper", () => changeOption("speed", -1)],
   [["g", "G"], "G", "next gain", by => changeOption("gain", by)],
   [["1", "2", "3", "4", "5", "6", "7", "8", "9"], "1 … 9", "label the selected beat with this class", (_, key) => relabelSelected(key - 1)],
-  [["Delete", "Backspace", "x", "X"], "Delete, X", "delete the selected beat", () => removeSelected()],
+  [["Delete", "Backspace", "x", "X"], "Delete, X", "delete the selected beat, or take that back", () => removeSelected()],
   [["a", "A"], "A", "add a beat: then click on the strip", () => setAdding(!view.adding)],
   [["z", "Z", "u", "U"], "Z, U", "undo the last correction", () => undo()],
   [["w", "W"], "W", "download the corrections", () => download()],
   [["Escape"], "Esc", "select nothing", () => { setAdding(false); view.select(null); }],
   [["?", "h", "H", "F1"], "?, H", "this help", () => byId("help").showModal()],
 ];
-const BOTH_WAYS = "VSDRPCLG";
 
 function listenToKeys() {
   document.addEventListener("keydown", event => {
     if (event.altKey || byId("help").open || /^(SELECT|INPUT|TEXTAREA)$/.test(event.target.tagName)) return;
     if ((event.ctrlKey || event.metaKey) && event.key !== "z") return;
     if (event.key === " " && event.target.tagName === "BUTTON") return;   // it presses the button
+    if (event.target.id === "list" && /^(Page|Home|End| )/.test(event.key)) return;   // they scroll the list
     const found = KEYS.find(([keys]) => keys.includes(event.key));
     if (!found) return;
     event.preventDefault();

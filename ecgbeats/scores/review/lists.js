@@ -6,7 +6,6 @@ const SPARE = 3;         // rows above and below those in sight
 const lists = {
   chosen: null,
   entries: [],
-  surest: false,         // doubtful beats: the least sure first, or in order of time
 
   kinds() {
     const rest = {
@@ -31,13 +30,22 @@ const lists = {
     byId("tabs").replaceChildren(...Object.entries(kinds).map(([name, list]) => {
       const entries = list.of();
       if (name === this.chosen) this.entries = entries;
-      const tab = element("button", {type: "button", role: "tab", "aria-selected": name === this.chosen, "data-list": name},
+      const tab = element("button", {type: "button", role: "tab", "aria-selected": name === this.chosen, "data-list": name, class: entries.length ? "" : "none"},
         list.symbol ? element("b", {class: `letter kind-${list.kind}`}, list.symbol) : "",
         list.words === list.symbol ? "" : ` ${list.words}`, element("span", {class: "count"}, grouped(entries.length)));
       tab.addEventListener("click", () => this.choose(name));
       return tab;
     }));
     this.showRows();
+  },
+
+  // Scroll to the selected beat, where it is in the list.
+  follow() {
+    const list = byId("list"), place = this.entries.findIndex(entry => (entry.first || entry) === view.selected);
+    if (place < 0) return;
+    if (place * ROW < list.scrollTop || (place + 1) * ROW > list.scrollTop + list.clientHeight) {
+      list.scrollTop = (place + 0.5) * ROW - list.clientHeight / 2;
+    }
   },
 
   showRows() {

@@ -41,7 +41,7 @@ class Pane {
 
   drawNow() {
     this.pending = false;
-    const width = this.canvas.clientWidth, height = this.canvas.clientHeight, scale = window.devicePixelRatio || 1;
+    const width = this.canvas.clientWidth, height = this.canvas.clientHeight, scale = view.printed ? 3 : window.devicePixelRatio || 1;
     if (!width || !height) return;
     const [across, down] = [Math.round(width * scale), Math.round(height * scale)];
     if (this.canvas.width !== across || this.canvas.height !== down) [this.canvas.width, this.canvas.height] = [across, down];
@@ -74,9 +74,9 @@ function hatch(context, x, y, width, height) {
   context.rect(x, y, width, height);
   context.clip();
   context.strokeStyle = colours.hatch;
-  context.lineWidth = 1.5;
+  context.lineWidth = 1;
   context.beginPath();
-  for (let i = Math.floor((x - height) / 9) * 9; i < x + width; i += 9) {
+  for (let i = Math.floor((x - height) / 10) * 10; i < x + width; i += 10) {
     context.moveTo(i, y + height);
     context.lineTo(i + height, y);
   }
@@ -96,6 +96,7 @@ const view = {
   selected: null,
   pointed: null,
   adding: false,
+  printed: false,
   whenMoved: new Set(),
   whenSelected: new Set(),
 
@@ -112,7 +113,11 @@ const view = {
 
   select(beat, move = true) {
     this.selected = beat;
-    if (beat && move) strip.show(beat.sample);
+    this.pointed = null;   // the mouse may rest on another beat
+    if (beat && move) {
+      strip.show(beat.sample);
+      lists.follow();
+    }
     for (const tell of this.whenSelected) tell();
   },
 

@@ -14,7 +14,7 @@ function download() {
 function takeCorrections(text) {
   const rows = text.trim().split(/\r?\n/).slice(1).filter(Boolean);
   let missed = 0;
-  for (const row of rows) {
+  const correct = row => {
     const found = /^(\d+),(relabel|delete|add),(?:"((?:[^"]|"")*)"|(.*))$/.exec(row);
     const [sample, action, symbol] = found ? [+found[1], found[2], (found[3] ?? found[4]).replace(/""/g, '"')] : [];
     const label = CLASSES.findIndex(name => name.symbol === symbol);
@@ -24,7 +24,8 @@ function takeCorrections(text) {
     else if (action === "delete" && there) beats.remove(beat);
     else if (action === "relabel" && there && label >= 0) beats.relabel(beat, label);
     else missed++;
-  }
+  };
+  beats.together(() => rows.forEach(correct));
   say(`${grouped(rows.length - missed)} corrections read` + (missed ? `; ${grouped(missed)} do not fit this record.` : "."));
 }
 
@@ -55,9 +56,10 @@ function listen() {
       const middle = view.start + strip.perRow() / 2;
       view[id] = +event.target.value;
       view.moveTo(middle - strip.perRow() / 2);
+      event.target.blur();   // so that keys go to the page again
     });
   }
-  byId("doubt").addEventListener("change", event => { beats.doubt = +event.target.value; beats.update(); });
+  byId("doubt").addEventListener("change", event => { beats.doubt = +event.target.value; beats.update(); event.target.blur(); });
   byId("corrections").addEventListener("change", async event => {
     if (event.target.files[0]) takeCorrections(await event.target.files[0].text());
     event.target.value = "";
@@ -66,8 +68,10 @@ function listen() {
   // Paper is white, and the canvases are drawn for it before they are printed.
   for (const [name, printed] of [["beforeprint", true], ["afterprint", false]]) {
     window.addEventListener(name, () => {
+      view.printed = printed;
       document.documentElement.classList.toggle("printed", printed);
       readColours();
+      layStrip();
       for (const pane of Pane.all) {
         pane.stale = true;
         pane.drawNow();
@@ -82,6 +86,7 @@ async function start() {
   readColours();
   fillHelp();
   layStrip();
+  window.addEventListener("resize", layStrip);
   layOverview();
   await beats.load();
   const interesting = lists.kinds(), first = ["doubt", "runs"].find(name => interesting[name].of().length);
@@ -104,4 +109,7 @@ async function start() {
   document.documentElement.dataset.ready = "all";
 }
 
-document.addEventListener("DOMContentLoaded", start);
+document.addEventListener("DOMContentLoaded", () => start().catch(problem => {
+  byId("broken").hidden = false;
+  throw problem;
+}));

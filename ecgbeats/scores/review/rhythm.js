@@ -16,8 +16,8 @@ const tachogram = {
 
   span() {
     if (this.whole || LENGTH <= NEARBY * RATE) return [0, LENGTH];
-    const start = view.start + strip.shown() / 2 - NEARBY * RATE / 2;
-    const from = Math.max(0, Math.min(LENGTH - NEARBY * RATE, start));
+    const start = view.start + strip.shown() / 2 - NEARBY * RATE / 2, minute = 60 * RATE;
+    const from = Math.max(0, Math.min(LENGTH - NEARBY * RATE, Math.round(start / minute) * minute));
     return [from, from + NEARBY * RATE];
   },
 
@@ -56,7 +56,9 @@ const tachogram = {
 };
 
 function moveTachogram() {
-  if (tachogram.whole) tachogram.pane.redraw(); else tachogram.pane.refresh();
+  const [from] = tachogram.span();
+  if (from === tachogram.from) tachogram.pane.redraw(); else tachogram.pane.refresh();
+  tachogram.from = from;
 }
 
 // Each kind has a form of its own: dot, square, triangle, diamond, cross.

@@ -1,14 +1,17 @@
 // The strip: rows of ECG paper, one going on from the other, with the beats marked above.
 
-const MM = 4;                     // CSS pixels to a millimetre of the paper
+const MM = 4;                     // CSS pixels to a millimetre of the paper, as printed ones are MM / PRINTED
+const PRINTED = MM * 25.4 / 96;
 const MARKS = 22;                 // pixels above a row's signal for the beats' letters
+const CROWDED = 4.5;              // samples to a pixel from which on their lowest and highest alone are drawn
+const PIECE = 64;                 // points of a stroke: a browser draws many short ones faster than a long one
 const GRAB = 45, STILL = 5;       // pixels: how near a beat is meant, how far a click may slip
 
 const strip = {
   pane: new Pane("strip", (context, width) => strip.draw(context, width)),
 
   rows() {
-    return this.pane.canvas.clientWidth < 600 ? 2 : 3;
+    return this.pane.canvas.clientWidth < 600 || view.printed && this.rowHeight() > 190 ? 2 : 3;   // a sheet holds no more
   },
 
   // Millimetres of a row: what the record's amplitudes take, and some space.
@@ -132,22 +135,30 @@ function drawGrid(context, width, height, offset, zero) {
 }
 
 function drawTrace(context, start, end, perPixel, x, y) {
-  context.beginPath();
   const from = Math.max(0, Math.floor(start)), to = Math.min(LENGTH, Math.ceil(end) + 1);
-  if (perPixel < 3) {
-    for (let i = from; i < to; i++) context.lineTo(x(i), y(signal.at(Math.min(i, LENGTH - 1)) * about.step));
+  context.strokeStyle = colours.trace;
+  context.lineWidth = 1.4;
+  context.lineJoin = "bevel";
+  let points = 0;
+  context.beginPath();
+  const lineTo = (sample, value) => {
+    context.lineTo(x(sample), y(value * about.step));
+    if (++points % PIECE) return;
+    context.stroke();
+    context.beginPath();
+    context.lineTo(x(sample), y(value * about.step));
+  };
+  if (perPixel < CROWDED) {
+    for (let i = from; i < to; i++) lineTo(i, signal.at(i));
   } else {
     const width = Math.ceil(perPixel);
     for (let i = Math.floor(from / width) * width; i < to; i += width) {
       const range = signal.range(i, i + width);
       if (!range) continue;
-      context.lineTo(x(i), y(range[1] * about.step));
-      context.lineTo(x(i), y(range[0] * about.step));
+      lineTo(i, range[1]);
+      lineTo(i, range[0]);
     }
   }
-  context.strokeStyle = colours.trace;
-  context.lineWidth = 1.4;
-  context.lineJoin = "round";
   context.stroke();
 }
 
@@ -175,7 +186,7 @@ function drawMark(context, beat, x, height, plain, chosen) {
   }
   const filled = !plain && !beat.deleted && CLASSES[beat.label].kind !== "N";
   context.beginPath();
-  context.roundRect(left, 3, width, MARKS - 6, 4);
+  context.roundRect(left, 2, width, MARKS - 7, 4);
   context.fillStyle = filled ? colour : colours.paper;
   context.fill();
   if (!plain) {
@@ -186,9 +197,10 @@ function drawMark(context, beat, x, height, plain, chosen) {
     context.setLineDash([]);
   }
   context.fillStyle = filled ? colours.paper : colour;
-  context.fillText(words, x - context.measureText(words).width / 2, MARKS - 7);
-  if (beat.deleted) context.fillRect(left - 1, MARKS / 2 - 1, width + 2, 2);
-  else if (beats.isCorrected(beat)) context.fillRect(left, MARKS - 2, width, 2);
+  context.fillText(words, x - context.measureText(words).width / 2, MARKS - 8);
+  context.fillStyle = colours.text;
+  if (beat.deleted) context.fillRect(left - 2, 8, width + 4, 2);
+  else if (beats.isCorrected(beat)) context.fillRect(left, MARKS - 4, width, 3);
   context.font = FONT;
 }
 
@@ -246,7 +258,5 @@ function listenToStrip() {
 }
 
 function layStrip() {
-  const lay = () => { strip.pane.canvas.style.height = `${strip.rows() * strip.rowHeight()}px`; };
-  lay();
-  window.addEventListener("resize", lay);
+  strip.pane.canvas.style.height = `${strip.rows() * strip.rowHeight()}px`;
 }
