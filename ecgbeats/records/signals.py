@@ -13,7 +13,9 @@ import numpy as np
 
 FLAC_FORMATS = ("508", "516", "524")
 WHOLE_FORMATS = ("8", *FLAC_FORMATS)  # which cannot be decoded from amid the file
-PIECE = 1 << 21  # frames that are decoded at once: wfdb takes 8 bytes and more for a sample, and a day has 30 million
+PIECE = (
+    1 << 21
+)  # frames that are decoded at once: wfdb takes 8 bytes and more for a sample, and a day has 30 million
 # Samples in so many bytes, by format.
 _SAMPLES_IN_BYTES = {
     "8": (1, 1),
