@@ -1,6 +1,7 @@
 """Finding the beats of a signal."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from concurrent.futures import Executor
 
@@ -15,6 +16,7 @@ PIECE_SECONDS = 900  # what one task looks at, so that processes share a record 
 # Before each piece, in which gqrs finds its thresholds, and behind it, so that the last beats have neighbours, too.
 MARGIN_SECONDS = 10
 UNITS_PER_MILLIVOLT = 200  # gqrs counts in whole units, and its thresholds suit this resolution
+SUITABLE_RATE = 200  # Hz; with fewer samples the filter of gqrs, four of them long, takes wide beats for none
 DELAY_SECONDS = 0.036  # gqrs marks the onset of the complex
 REACH_SECONDS = 0.05  # how far from there the peak is looked for
 # The levels of MIT-BIH's records (see units.level), with which the fixed thresholds of gqrs work; a signal outside of
@@ -77,13 +79,23 @@ def _find_in_piece(
     millivolts: np.ndarray, rate: float, gain: float, margin: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the beats between the margins, in samples from the first margin's end, and which are doubtful."""
-    units = np.rint(millivolts * gain).astype(np.int64)
-    onsets = gqrs_detect(units, rate, UNITS_PER_MILLIVOLT) + round(DELAY_SECONDS * rate)
+    onsets = _find_onsets(millivolts, rate, gain) + round(DELAY_SECONDS * rate)
     in_band = qrs_band(millivolts, rate)
-    samples = _move_to_peaks(onsets[(onsets >= 0) & (onsets < len(units))], np.abs(in_band), rate)
+    samples = _move_to_peaks(onsets[(onsets >= 0) & (onsets < len(millivolts))], np.abs(in_band), rate)
     doubtful = are_doubtful(millivolts, in_band, samples, rate)
     own = (samples >= margin) & (samples < len(millivolts) - margin)
     return samples[own] - margin, doubtful[own]
+
+
+def _find_onsets(millivolts: np.ndarray, rate: float, gain: float) -> np.ndarray:
+    """Return what gqrs finds in a signal, of which it sees enough samples."""
+    finer = math.ceil(SUITABLE_RATE / rate)
+    if finer > 1:
+        from scipy.signal import resample_poly
+
+        millivolts = resample_poly(millivolts, finer, 1)
+    units = np.rint(millivolts * gain).astype(np.int64)
+    return gqrs_detect(units, finer * rate, UNITS_PER_MILLIVOLT) // finer
 
 
 def _move_to_peaks(samples: np.ndarray, height: np.ndarray, rate: float) -> np.ndarray:

@@ -99,7 +99,7 @@ def find_unreadable(samples: np.ndarray, doubtful: np.ndarray, gaps: np.ndarray,
     """Return the stretches that are too poor to judge.
 
     These are where most of nine beats in a row are doubtful, gaps of a second and more, and ten seconds and more
-    without a beat.
+    without a beat that is not doubtful.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def find_unreadable(samples: np.ndarray, doubtful: np.ndarray, gaps: np.ndarray,
     stretches = [
         *_gaps(gaps, rate),
         *_noise(samples, doubtful, rate, len(gaps)),
-        *_silence(samples, rate, len(gaps)),
+        *_silence(samples[~doubtful], rate, len(gaps)),
     ]
     joined = []
     for start, end in sorted(stretches):
