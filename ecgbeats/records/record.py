@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ecgbeats.command import InputError
+
 import numpy as np
 
 
@@ -80,3 +82,29 @@ class Record:
     signal: np.ndarray
     samples: np.ndarray
     symbols: np.ndarray
+
+
+def bridge_gaps(millivolts: np.ndarray, where: str) -> np.ndarray:
+    """Fill what is not finite in a signal by straight lines, in place, and return where that was.
+
+    Parameters
+    ----------
+    millivolts : numpy.ndarray of float, shape (samples,)
+    where : str
+        The signal's name, for the error.
+
+    Returns
+    -------
+    numpy.ndarray, bool, shape (samples,)
+
+    Raises
+    ------
+    InputError
+        Where no sample is finite.
+    """
+    gaps = ~np.isfinite(millivolts)
+    if gaps.all():
+        raise InputError(f"{where} holds no valid sample; choose another --lead or file")
+    if gaps.any():
+        millivolts[gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(~gaps), millivolts[~gaps])
+    return gaps

@@ -12,6 +12,10 @@ from ecgbeats.records.headers import REMEDY, Header, SignalLine
 import numpy as np
 
 FLAC_FORMATS = ("508", "516", "524")
+WHOLE_FORMATS = ("8", *FLAC_FORMATS)  # which cannot be decoded from amid the file
+PIECE = (
+    1 << 21
+)  # frames that are decoded at once: wfdb takes 8 bytes and more for a sample, and a day has 30 million
 # Samples in so many bytes, by format.
 _SAMPLES_IN_BYTES = {
     "8": (1, 1),
@@ -103,9 +107,15 @@ def read_millivolts(header: Header, channel: int) -> np.ndarray:
     """
     group = find_group(header, channel)
     line = group.signals[group.lead]
-    stored = _decode(group)
-    _check_sums(header, group, stored)
-    digital, millivolts = stored[group.lead], _scale(stored[group.lead], line)
+    step = group.frames if line.format in WHOLE_FORMATS else PIECE
+    sums, digital, millivolts = np.zeros(len(group.signals), np.int64), [], []
+    for start in range(0, group.frames, step):
+        stored = _decode(group, start, min(start + step, group.frames))
+        sums += [samples.sum(dtype=np.int64) for samples in stored]
+        digital.append(stored[group.lead].astype(np.int32))
+        millivolts.append(_scale(stored[group.lead], line))
+    _check_sums(header, group, sums.tolist())
+    digital, millivolts = np.concatenate(digital), np.concatenate(millivolts)
     # header(5): a skewed signal's first samples precede sample 0; its last are not there then.
     skew = line.skew * line.per_frame
     if skew:
@@ -116,12 +126,17 @@ def read_millivolts(header: Header, channel: int) -> np.ndarray:
         raise InputError(
             f"{group.path}: lead {header.lead_name(channel)} holds no valid sample; choose another --lead"
         )
-    _check_scale(digital[valid], millivolts[valid], header, channel)
+    if not valid.all():
+        digital = digital[valid]
+    _check_scale(digital, millivolts if valid.all() else millivolts[valid], header, channel)
     return millivolts
 
 
-def _decode(group: Group) -> list[np.ndarray]:
-    """Return the samples of each signal of a file as they are stored: int, shape (frames * per_frame,)."""
+def _decode(group: Group, start: int, end: int) -> list[np.ndarray]:
+    """Return the samples of each signal of a file as they are stored, of the frames from ``start`` to ``end``.
+
+    int, shape ((end - start) * per_frame,).
+    """
     # What wfdb.rdrecord calls when it has read the header, as it cannot all that header(5) allows.
     from wfdb.io._signal import _rd_segment
 
@@ -140,8 +155,8 @@ def _decode(group: Group) -> list[np.ndarray]:
             samps_per_frame=[signal.per_frame for signal in signals],
             skew=[0] * len(signals),
             init_value=[signal.initial for signal in signals],
-            sampfrom=0,
-            sampto=group.frames,
+            sampfrom=start,
+            sampto=end,
             channels=list(range(len(signals))),
             ignore_skew=True,
         )
@@ -157,10 +172,10 @@ def _decode(group: Group) -> list[np.ndarray]:
         ) from problem
 
 
-def _check_sums(header: Header, group: Group, stored: list[np.ndarray]) -> None:
+def _check_sums(header: Header, group: Group, sums: list[int]) -> None:
     """Raise InputError where a signal of the file does not have the sum that the header gives, in 16 bits."""
-    for signal, samples in zip(group.signals, stored, strict=True):
-        if signal.checksum is not None and (signal.checksum - int(samples.sum(dtype=np.int64))) % 65536:
+    for signal, found in zip(group.signals, sums, strict=True):
+        if signal.checksum is not None and (signal.checksum - found) % 65536:
             name = header.lead_name(header.signals.index(signal))
             raise InputError(f"{group.path} is corrupt: lead {name} does not match its checksum; {REMEDY}")
 
@@ -181,11 +196,13 @@ def _check_scale(digital: np.ndarray, millivolts: np.ndarray, header: Header, ch
     ``digital`` and ``millivolts`` hold its valid samples, in the signal file's units and as float32.
     """
     line = header.signals[channel]
-    digital = digital.astype(np.float64) - digital[0]
-    with np.errstate(all="ignore"):
-        shown = (millivolts.astype(np.float64) - millivolts[0]) * line.gain
-        error = np.abs(shown - digital).max()
-    if not error <= np.ptp(digital) / 100:
+    errors = []
+    for start in range(0, len(digital), PIECE):
+        part = slice(start, start + PIECE)
+        with np.errstate(all="ignore"):
+            shown = (millivolts[part].astype(np.float64) - millivolts[0]) * line.gain
+            errors.append(np.abs(shown - (digital[part].astype(np.float64) - digital[0])).max())
+    if not np.max(errors) <= (float(digital.max()) - float(digital.min())) / 100:
         raise InputError(
             f"{header.file} gives lead {header.lead_name(channel)} the gain {line.gain:g} and the baseline "
             f"{line.baseline}, which leave nothing of its signal; mend the file, or leave the record out with --records"

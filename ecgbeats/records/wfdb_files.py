@@ -6,7 +6,7 @@ from ecgbeats.command import InputError
 from ecgbeats.reading import list_folder
 from ecgbeats.records.annotations import convert, read_marks
 from ecgbeats.records.headers import find_lead, read_header
-from ecgbeats.records.record import Beats, Record, Signal
+from ecgbeats.records.record import Beats, Record, Signal, bridge_gaps
 from ecgbeats.records.signals import find_group, read_millivolts
 
 import numpy as np
@@ -51,9 +51,7 @@ def read_signal(path: str | Path, lead: str | None = None) -> Signal:
     channel = find_lead(header, lead)
     rate = header.lead_rate(channel)
     millivolts = read_millivolts(header, channel)
-    gaps = np.isnan(millivolts)
-    if gaps.any():
-        millivolts[gaps] = np.interp(np.flatnonzero(gaps), np.flatnonzero(~gaps), millivolts[~gaps])
+    gaps = bridge_gaps(millivolts, f"{header.file}: lead {header.lead_name(channel)}")
     factor = MILLIVOLTS.get(header.signals[channel].unit, 1.0)
     if factor != 1:
         millivolts *= np.float32(factor)
