@@ -70,6 +70,7 @@ function listen() {
     window.addEventListener(name, () => {
       view.printed = printed;
       document.documentElement.classList.toggle("printed", printed);
+      if (printed) byId("notices").open = true;
       readColours();
       layStrip();
       for (const pane of Pane.all) {
