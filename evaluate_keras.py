@@ -20,10 +20,8 @@ from ecgbeats.images.splits import split_as
 from ecgbeats.runs.config import read_config
 from ecgbeats.runs.folder import check_unlocked, locked, remove_partial_files
 from ecgbeats.runs.networks import load_model, read_classes
-from ecgbeats.runs.prediction import predict
+from ecgbeats.runs.prediction import check_probabilities, predict
 from ecgbeats.scores.scoring import write_scores
-
-import numpy as np
 
 # Of a run, or of an evaluation: none of it may be there before.
 RESULT_FILES = ("config.json", "metrics.json", "predictions.csv")
@@ -97,15 +95,6 @@ def begin_results(output: Path) -> None:
     check_empty(output)  # another process may have ended meanwhile
     (output / UNFINISHED).touch()
     remove_partial_files(output)
-
-
-def check_probabilities(probabilities: np.ndarray, model: Path) -> None:
-    """Raise InputError, naming the network's file, for numbers that no network with a softmax gives."""
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise InputError(
-            f"{model}: this network gives numbers that are no probabilities (not finite, or outside 0 to 1); train it "
-            "again with a lower --learning-rate, or give another one"
-        )
 
 
 def choose_images(

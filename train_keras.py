@@ -240,6 +240,7 @@ def train_network(
         limit,
         draw=lambda: plot_run(folder, data.note),  # handed over, since runs know nothing of figures
         keep=options.keep,
+        drawing=config["drawing"],
     )
     with scope():
         first, batch = recorder.restore(model)

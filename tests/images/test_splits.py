@@ -37,8 +37,8 @@ def real(mitdb):
         class_of = symbol_classes(scheme)
         names, labels = [], []
         for record in find_records(mitdb):
-            _, samples, symbols = read_annotations(mitdb / record)
-            for sample, symbol in zip(samples, symbols, strict=True):
+            beats = read_annotations(mitdb / record)
+            for sample, symbol in zip(beats.samples, beats.symbols, strict=True):
                 if symbol in class_of:
                     names.append(f"{class_of[symbol]}/{image_name(record, sample)}")
                     labels.append(classes.index(class_of[symbol]))

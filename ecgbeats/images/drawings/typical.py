@@ -27,10 +27,8 @@ def drawer(record: Record) -> Callable[[int], np.ndarray]:
     depth = 1 - amplitudes(record.signal, record.rate)
     beat_line = strip_line(BEAT_STRIP, depth, record.rate)
     typical = _draw_median_beat(record, depth)
-    # Of a record with one beat nothing is known: any scale will do.
-    rr_intervals = np.diff(record.samples)
-    typical_rr = float(np.median(rr_intervals[rr_intervals > 0])) if rr_intervals.any() else record.rate
-    bars = _draw_bars(rr_intervals / typical_rr)
+    typical_rr = typical_interval(record)
+    bars = _draw_bars(np.diff(record.samples) / typical_rr)
     bar_width = IMAGE_SIZE // BARS
 
     def draw_typical(beat: int) -> np.ndarray:
@@ -45,6 +43,12 @@ def drawer(record: Record) -> Callable[[int], np.ndarray]:
         return np.minimum(image, typical, out=image)
 
     return draw_typical
+
+
+def typical_interval(record: Record) -> float:
+    """Return the median RR interval of a record in samples; of one with one beat nothing is known, and any will do."""
+    rr_intervals = np.diff(record.samples)
+    return float(np.median(rr_intervals[rr_intervals > 0])) if rr_intervals.any() else record.rate
 
 
 def _draw_median_beat(record: Record, depth: np.ndarray) -> np.ndarray:

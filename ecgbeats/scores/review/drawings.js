@@ -34,10 +34,10 @@ const DRAWINGS = {
   },
 
   typical(samples, index) {
-    const image = blankImage(), median = medianImage();
+    const stretch = stretchAt(samples[index]), image = blankImage(), median = medianImage(stretch);
     if (!drawStrip(image, D.beatStrip, samples[index])) return null;
-    drawTicks(image, samples, samples[index], typicalInterval());
-    drawBars(image, samples, index);
+    drawTicks(image, samples, samples[index], stretch.interval);
+    drawBars(image, samples, index, stretch.interval);
     for (let i = 0; i < image.length; i++) if (median[i] < image[i]) image[i] = median[i];
     return image;
   },
@@ -66,11 +66,16 @@ function baselineAt(knot) {
   return medians.get(knot);
 }
 
-// From 0 at the record's highest amplitudes to 1 at its lowest, less the baseline; null if it is not unpacked.
-function depths(start, end) {
+// A long record is drawn in stretches, each with what is usual there.
+function stretchAt(sample) {
+  return D.stretches.find(stretch => sample < stretch.end) || D.stretches[D.stretches.length - 1];
+}
+
+// From 0 at the stretch's highest amplitudes to 1 at its lowest, less the baseline; null if it is not unpacked.
+function depths(start, end, limits) {
   const reach = (REACH + 5) * HOP;
   if (!signal.has(start - reach, end + reach)) return null;
-  const [low, high] = about.limits, margin = D.amplitudeMargin * (high - low), values = signal.read(start, end);
+  const [low, high] = limits, margin = D.amplitudeMargin * (high - low), values = signal.read(start, end);
   return values.map((value, i) => {
     if (!(high > low)) return 0.5;
     const place = (start + i) / KNOT, knot = Math.min(LAST_KNOT, Math.floor(place));
@@ -86,7 +91,7 @@ function stripReach(strip) {
 
 function drawStrip(image, strip, sample) {
   const [before, after] = stripReach(strip), start = Math.max(0, sample - before);
-  const values = depths(start, Math.min(LENGTH, sample + after + 1));
+  const values = depths(start, Math.min(LENGTH, sample + after + 1), stretchAt(sample).limits);
   if (!values) return false;
   drawDepths(image, strip, values, start - sample);
   return true;
@@ -117,31 +122,22 @@ function firstAt(samples, sample) {
   return low;
 }
 
-let typicalFound, medianFound;
+const medianImages = new Map();
 
-// The median RR interval of the beats that the network labelled, in samples.
-function typicalInterval() {
-  if (!typicalFound) {
-    const intervals = beats.samples.slice(1).map((sample, i) => sample - beats.samples[i]).filter(n => n > 0).sort();
-    const middle = intervals.length >> 1;
-    typicalFound = !intervals.length ? RATE : intervals.length % 2 ? intervals[middle] : (intervals[middle - 1] + intervals[middle]) / 2;
+function medianImage(stretch) {
+  if (!medianImages.has(stretch)) {
+    const image = blankImage();
+    if (stretch.medianBeat) drawDepths(image, D.beatStrip, stretch.medianBeat, -stripReach(D.beatStrip)[0], D.typicalGray);
+    medianImages.set(stretch, image);
   }
-  return typicalFound;
-}
-
-function medianImage() {
-  if (!medianFound) {
-    medianFound = blankImage();
-    if (D.medianBeat) drawDepths(medianFound, D.beatStrip, D.medianBeat, -stripReach(D.beatStrip)[0], D.typicalGray);
-  }
-  return medianFound;
+  return medianImages.get(stretch);
 }
 
 // A bar for the RR interval that ends at each beat around, its own in black.
-function drawBars(image, samples, index) {
+function drawBars(image, samples, index, usual) {
   const top = D.tickStrip.bottom, height = SIZE - top, width = SIZE / D.bars;
   for (let i = Math.max(1, index - D.bars); i < Math.min(samples.length, index + D.bars); i++) {
-    const interval = (samples[i] - samples[i - 1]) / typicalInterval();
+    const interval = (samples[i] - samples[i - 1]) / usual;
     const bar = Math.min(height - 1, Math.max(1, roundEven(interval * D.typicalBar)));
     const left = D.tickStrip.column + (i - index) * width;
     for (let column = Math.max(0, left); column < Math.min(SIZE, left + width - 1); column++) {

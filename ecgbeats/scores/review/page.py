@@ -10,6 +10,7 @@ from ecgbeats import command
 from ecgbeats.images import bands
 from ecgbeats.images.canvas import BORDER, IMAGE_SIZE
 from ecgbeats.images.drawings import paper, typical
+from ecgbeats.images.stretches import cut_into_stretches
 from ecgbeats.records.record import Record
 from ecgbeats.records.symbols import symbol_classes
 from ecgbeats.scores.review.packing import BEATS_ORDER, SIGNAL_ORDER, pack, pack_signal
@@ -127,8 +128,8 @@ def with_warning(notices: list[str]) -> list[str]:
 
 def about(review: Review, step: float) -> dict:
     """Return what the script must know beside the packed numbers; ``step`` is the signal's, in millivolts."""
-    level = bands.without_baseline(review.millivolts, review.rate)
-    limits = bands.amplitude_limits(level)
+    stretches = stretch_values(review)
+    limits = np.median([stretch["limits"] for stretch in stretches], axis=0).tolist()
     return {
         "name": review.name,
         "lead": review.lead,
@@ -146,7 +147,7 @@ def about(review: Review, step: float) -> dict:
         "noise": review.noise.tolist(),
         "start": None if review.start_time is None else review.start_time.isoformat(),
         "drawing": review.drawing,
-        "drawings": drawing_values(review, 1 - bands.to_scale(level, limits)),
+        "drawings": drawing_values(review) | {"stretches": stretches},
     }
 
 
@@ -155,9 +156,9 @@ def kind(symbol: str) -> str:
     return "V" if symbol == "!" else symbol_classes("aami").get(symbol, "Q")
 
 
-def drawing_values(review: Review, depth: np.ndarray) -> dict:
-    """Return what drawings.js needs to draw beats as ecgbeats.images.drawings does; ``depth`` is as there."""
-    values = {
+def drawing_values(review: Review) -> dict:
+    """Return what drawings.js needs to draw beats as ecgbeats.images.drawings does, whatever the stretch."""
+    return {
         "size": IMAGE_SIZE,
         "border": BORDER,
         "paperMargin": max(1, round(paper.MARGIN_SECONDS * review.rate)),
@@ -171,10 +172,35 @@ def drawing_values(review: Review, depth: np.ndarray) -> dict:
         "barGray": typical.BAR_GRAY,
         "typicalBar": typical.TYPICAL_BAR,
     }
-    if review.drawing == "typical":
-        record = Record(
-            review.name, review.lead, review.rate, review.millivolts, review.samples, np.array([])
+
+
+def stretch_values(review: Review) -> list[dict]:
+    """Return what is usual in each stretch in which ecgbeats.images.stretches draws the record.
+
+    ``end`` is the sample behind its last; ``limits`` are its amplitudes, ``interval`` its median RR interval, and
+    ``medianBeat`` its median beat, where the drawing shows that.
+    """
+    record = Record(
+        review.name,
+        review.lead,
+        review.rate,
+        review.millivolts,
+        review.samples,
+        np.full(len(review.samples), "Q"),
+    )
+    values = []
+    for stretch in cut_into_stretches(record):
+        level = bands.without_baseline(stretch.record.signal, review.rate)
+        limits = bands.amplitude_limits(level)
+        median = None
+        if review.drawing == "typical":
+            median = typical.median_beat(stretch.record, 1 - bands.to_scale(level, limits))
+        values.append(
+            {
+                "end": stretch.end,
+                "limits": limits,
+                "interval": typical.typical_interval(stretch.record),
+                "medianBeat": None if median is None else np.round(median, 5).tolist(),
+            }
         )
-        median = typical.median_beat(record, depth)
-        values["medianBeat"] = None if median is None else np.round(median, 5).tolist()
     return values
