@@ -1,5 +1,9 @@
 """A network's probabilities for images."""
 
+from pathlib import Path
+
+from ecgbeats.command import InputError
+
 import numpy as np
 
 
@@ -12,3 +16,12 @@ def predict(model, batches) -> np.ndarray:
     probabilities = np.asarray(model.predict(batches, verbose=0))
     # Only the last batch holds more than its own images, and they stand at its end.
     return probabilities[: len(batches.images)]
+
+
+def check_probabilities(probabilities: np.ndarray, model: Path) -> None:
+    """Raise InputError, naming the network's file, for numbers that no network with a softmax gives."""
+    if not ((probabilities >= 0) & (probabilities <= 1)).all():
+        raise InputError(
+            f"{model}: this network gives numbers that are no probabilities (not finite, or outside 0 to 1); train it "
+            "again with a lower --learning-rate, or give another one"
+        )
