@@ -182,6 +182,18 @@ def test_a_network_that_says_something_else_is_not_kept(tmp_path):
     assert list((tmp_path / "new").iterdir()) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_full_disk_is_named_and_nothing_is_left(name, tmp_path):
+    needs(name)
+    output = tmp_path / f"fast{FORMATS[name].suffix}"
+    limit = {"patch": forked.limit_file_size, "patch_arguments": [500_000]}
+    result = forked.run("export_keras.py", PRETRAINED, "--format", name, "--output", output, **limit)
+    assert result.returncode == 1
+    assert re.fullmatch(r"error: a file grew beyond the size limit .*\n", result.stderr)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.fixture
 def refuse(tmp_path, no_keras):
     """Assert that a command line is refused in one line, before Keras is imported, with nothing written."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ecgbeats.images.canvas import IMAGE_SIZE
+from ecgbeats.runs.exports.saved_model import disk_errors
 
 import numpy as np
 
@@ -24,14 +25,15 @@ def convert(model, path: Path, calibration: np.ndarray | None = None) -> None:
             "inference_output_type": tf.float32,
         }
     image = keras.InputSpec(shape=(1, IMAGE_SIZE, IMAGE_SIZE, 1), dtype="uint8", name="images")
-    model.export(
-        path,
-        format="litert",
-        verbose=False,
-        input_signature=[image],
-        target_spec={"supported_ops": [operations]},
-        **to_int8,
-    )
+    with disk_errors():  # Keras writes a SavedModel on the way
+        model.export(
+            path,
+            format="litert",
+            verbose=False,
+            input_signature=[image],
+            target_spec={"supported_ops": [operations]},
+            **to_int8,
+        )
 
 
 def runner(path: Path) -> Callable[[np.ndarray], np.ndarray]:
