@@ -14,7 +14,10 @@ LEAST_SAME = 0.99  # of the beats must get the same class, for int8
 
 @dataclass(frozen=True)
 class Answers:
-    """A network's probabilities, float32 of shape (beats, classes), and the median of the seconds that a beat took."""
+    """A network's probabilities, float32 of shape (beats, classes), and the median of the seconds that a beat took.
+
+    These are of the processor, so that what else runs on the machine does not count.
+    """
 
     probabilities: np.ndarray
     seconds: float
@@ -51,9 +54,9 @@ def ask(run: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> Answers:
     run(images[:1])  # the first call prepares what the others find
     probabilities, seconds = [], []
     for i in range(len(images)):
-        started = time.perf_counter()
+        started = time.process_time()
         probabilities.append(run(images[i : i + 1]))
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.process_time() - started)
     return Answers(np.concatenate(probabilities), float(np.median(seconds)))
 
 
