@@ -86,6 +86,8 @@ def read_options(arguments: list[str]):
 
 def check_empty(output: Path) -> None:
     """Raise InputError if ``output`` holds a run or a whole evaluation; one that was cut off is done again."""
+    if (output / UNFINISHED).is_dir():
+        raise InputError(f"{output / UNFINISHED} is a folder; remove it, or choose another --output")
     for name in RESULT_FILES:
         cut_off = name == "predictions.csv" and (output / UNFINISHED).exists()
         if (output / name).exists() and not cut_off:

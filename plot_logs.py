@@ -125,12 +125,18 @@ def choose_output(output: Path | None, logs: list[Path], metric: str) -> Path:
     if target is None:
         folder = logs[0].parent if len(logs) == 1 else Path()
         target = folder / (re.sub(r"[^\w.-]", "_", metric) + ".png")
-        if target.is_file() and b"Matplotlib" not in target.read_bytes()[:1024]:
+        if target.is_file() and not is_of_matplotlib(target):
             raise command.InputError(f"{target} is not a plot of Matplotlib: name another file with --output")
     if os.path.isdir(target):
         raise command.InputError(f"--output {target} is a folder: name a file in it")
     command.check_output(target.parent)
     return target
+
+
+def is_of_matplotlib(picture: Path) -> bool:
+    """Return whether Matplotlib drew a picture, by what it writes at the beginning."""
+    with open(picture, "rb") as file:
+        return b"Matplotlib" in file.read(1024)
 
 
 def write(figure, target: Path) -> None:

@@ -8,10 +8,11 @@ from typing import Annotated, TypedDict
 from ecgbeats import command
 from ecgbeats.images.folder import Images
 from ecgbeats.reading import Count, read_json
+from ecgbeats.records.wfdb_files import SLOWEST_RATE
 
 from msgspec import Meta
 
-Rate = Annotated[float, Meta(gt=0)]  # Hz
+Rate = Annotated[float, Meta(ge=SLOWEST_RATE)]  # Hz
 
 
 class PlanOptions(TypedDict, total=False):
