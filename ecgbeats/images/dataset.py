@@ -8,11 +8,10 @@ from typing import Annotated, TypedDict
 from ecgbeats import command
 from ecgbeats.images.folder import Images
 from ecgbeats.reading import Count, read_json
-from ecgbeats.records.wfdb_files import SLOWEST_RATE
 
 from msgspec import Meta
 
-Rate = Annotated[float, Meta(ge=SLOWEST_RATE)]  # Hz
+Rate = Annotated[float, Meta(ge=1)]  # Hz; records of lower ones are refused
 
 
 class PlanOptions(TypedDict, total=False):

@@ -106,7 +106,7 @@ def _check_scores(scores: Scores, classes: list[str], where: str, remedy: str) -
         or len(matrix) != size
     ):
         raise InputError(
-            f"{where}: classes, per_class and confusion_matrix are not of the same classes; {remedy}"
+            f"{where}: classes, per_class, intervals and confusion_matrix are not of the same classes; {remedy}"
         )
     if any(len(row) != size for row in matrix):
         raise InputError(f"{where}: confusion_matrix is not square; {remedy}")

@@ -172,10 +172,12 @@ def test_killed_at_random_moments_the_run_ends_as_if_unbroken(unbroken, resumed,
 def test_a_broken_state_is_told(unbroken, tmp_path, small_images):
     shutil.copytree(unbroken, tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    (tmp_path / "run" / "config.json").write_text(json.dumps(config | {"finished": False}))
+    config = json.dumps(config | {"finished": False})
+    (tmp_path / "run" / "config.json").write_text(config)
     (tmp_path / "run" / "training_state.npz").write_bytes(b"PK\x03\x04 cut off")
     result = train("--data", small_images, "--output", tmp_path / "run", *OPTIONS, "--resume")
     assert_refused(result, "training_state.npz", "--output")
+    assert (tmp_path / "run" / "config.json").read_text() == config
     assert (tmp_path / "run" / "log.csv").read_bytes() == (unbroken / "log.csv").read_bytes()
 
 
