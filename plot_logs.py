@@ -25,6 +25,7 @@ from pathlib import Path
 from ecgbeats.scores.figure_style import save_figure
 from ecgbeats.scores.log_plot import plot_training
 from ecgbeats.scores.logs import (
+    ACCURACY_NAMES,
     LOG_NAME,
     best_epoch,
     check_metric,
@@ -47,6 +48,9 @@ def main(arguments: list[str]) -> None:
     runs, said = {}, []
     for name, log in zip(short_names(logs), logs, strict=True):
         runs[name] = read_log(log, said.append)
+    if options.metric in ACCURACY_NAMES and any(options.metric not in run for run in runs.values()):
+        options.metric = "accuracy"
+    for name, log in zip(runs, logs, strict=True):
         if options.metric == "accuracy":
             runs[name] = with_accuracy(runs[name])
         check_metric(runs[name], options.metric, log)

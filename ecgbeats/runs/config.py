@@ -85,9 +85,10 @@ def read_config(folder: Path, remedy: str = "choose another --output") -> Config
 
 def need_config(folder: Path) -> Config:
     """Return config.json of a run folder. Raises InputError where there is none."""
-    config = read_config(folder)
+    remedy = "copy the run's whole folder again"
+    config = read_config(folder, remedy)
     if config is None:
-        raise InputError(f"{folder / 'config.json'}: no such file; copy the run's whole folder again")
+        raise InputError(f"{folder / 'config.json'}: no such file; {remedy}")
     return config
 
 
