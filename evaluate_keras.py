@@ -17,6 +17,7 @@ from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.dataset import read_description
 from ecgbeats.images.folder import Images
 from ecgbeats.images.protocols import Protocol
+from ecgbeats.runs.config import protocol_of
 from ecgbeats.runs.folder import check_unlocked, locked, remove_partial_files
 from ecgbeats.runs.networks import load_model, read_classes
 from ecgbeats.runs.prediction import check_probabilities, predict
@@ -85,6 +86,8 @@ def read_options(arguments: list[str]):
 
 def check_empty(output: Path) -> None:
     """Raise InputError if ``output`` holds a run or a whole evaluation; one that was cut off is done again."""
+    if (output / UNFINISHED).is_dir():
+        raise InputError(f"{output / UNFINISHED} is a folder; remove it, or choose another --output")
     for name in RESULT_FILES:
         cut_off = name == "predictions.csv" and (output / UNFINISHED).exists()
         if (output / name).exists() and not cut_off:

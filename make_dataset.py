@@ -125,7 +125,7 @@ def read_options(arguments: list[str]):
     parser.add_argument("--seed", type=command.seed, default=0, help="which beats --limit draws (default 0)")
     parser.add_argument(
         "--jobs",
-        type=command.whole_number(1),
+        type=command.whole_number(1, maximum=command.most_jobs()),
         default=command.available_cores(),
         metavar="N",
         help="processes that draw (default one for each core)",
