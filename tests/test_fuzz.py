@@ -9,6 +9,7 @@ import re
 import resource
 import shlex
 import shutil
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ from random import Random
 
 import forked
 import pytest
-from conftest import once
-from fuzz_mutations import change_file, change_words, make_odd_places
+from conftest import PROJECT, once
+from fuzz_mutations import change_file, change_words, make_odd_places, odd_value
 from made_world import COMPARE, TINY, make_world
+from test_run_sh_folders import SAYS
 
 pytestmark = pytest.mark.slow
 
@@ -175,4 +177,50 @@ def test_any_input_ends_well_or_in_one_line(world, case):
     assert not faults, (
         f"{faults}\nin {world}\n{script} {shlex.join(words)[:2000]!r}\n{changes}\nstatus {status}\n"
         f"stderr: {stderr[:3000]!r}\n{details[-3000:]}"
+    )
+
+
+RUN_SH = "--data data --output new --epochs 1 --resume --model fast"
+SURROUNDINGS = {
+    "DATA_DIR": "records",
+    "OUTPUT_DIR": "output",
+    "WORK_DIR": "work",
+    "RUN_STARTED": "1700000000",
+}
+
+
+@pytest.mark.parametrize("number", range(40))
+def test_any_input_of_run_sh_ends_well_or_in_one_line(world, number):
+    """With a Python that only says what it is asked to run, so these are run.sh's own checks."""
+    random = Random(f"{SEED} run.sh-{number}")
+    code = world.parent / "code"
+    code.mkdir()
+    for name in ("run.sh", "requirements.txt"):
+        shutil.copy(PROJECT / name, code)
+    python = world.parent / "python"
+    python.write_text(SAYS)
+    python.chmod(0o755)
+    words, change = change_words(random, RUN_SH.split())
+    given = {name: value for name, value in SURROUNDINGS.items() if random.random() < 0.5}
+    if given and random.random() < 0.6:
+        name = random.choice(list(given))
+        given[name] = odd_value(random, given[name])
+    before, started = content(world), time.monotonic()
+    result = subprocess.run(
+        ["bash", code / "run.sh", *words],
+        cwd=world,
+        env={**os.environ, "PYTHON": str(python), **given},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        timeout=SECONDS,
+        check=False,
+    )
+    after = {
+        name: held for name, held in content(world).items() if name in before
+    }  # folders for results are made
+    faults = judge(result.returncode, "", result.stderr, time.monotonic() - started, before, after, ())
+    assert not faults, (
+        f"{faults}\nin {world}\n{given}\nrun.sh {words!r}, {change}\n{result.returncode} {result.stderr!r}"
     )
