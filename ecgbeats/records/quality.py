@@ -139,8 +139,14 @@ def are_within(samples: np.ndarray, stretches: np.ndarray) -> np.ndarray:
 
 
 def _gaps(gaps: np.ndarray, rate: float) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(gaps.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
-    return [(start, end) for start, end in edges.tolist() if end - start >= SHORTEST_GAP * rate]
+    return [(start, end) for start, end in _true_stretches(gaps) if end - start >= SHORTEST_GAP * rate]
+
+
+def _true_stretches(values: np.ndarray) -> list[tuple[int, int]]:
+    """Return where values are True: the first place, and the one behind the last."""
+    edges = (np.flatnonzero(values[1:] != values[:-1]) + 1).tolist()
+    edges = [0] * bool(values[:1].any()) + edges + [len(values)] * bool(values[-1:].any())
+    return list(zip(edges[::2], edges[1::2], strict=True))
 
 
 def _noise(samples: np.ndarray, doubtful: np.ndarray, rate: float, length: int) -> list[tuple[int, int]]:
@@ -153,10 +159,8 @@ def _noise(samples: np.ndarray, doubtful: np.ndarray, rate: float, length: int) 
         np.ones(VOTERS, int),
         "valid",
     )
-    outvoted = votes > reach
-    edges = np.flatnonzero(np.diff(outvoted.astype(np.int8), prepend=0, append=0)).reshape(-1, 2)
     stretches = []
-    for first, behind in edges.tolist():
+    for first, behind in _true_stretches(votes > reach):
         # The vote shifts the limits: they are where doubtful beats begin and end.
         while first < behind and not doubtful[first]:
             first += 1
