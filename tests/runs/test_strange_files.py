@@ -364,6 +364,11 @@ def state(tmp_path, compiled) -> Path:
     return tmp_path / "training_state.npz"
 
 
+def test_no_state_is_told_to_be_trusted(state, compiled):
+    state.write_bytes(b"\xef\xbb\xbf" + state.read_bytes())
+    refuses(lambda: load_state(state, compiled, 2, 5), "training_state.npz", "does not begin as an archive")
+
+
 def test_a_state_is_read_back(state, compiled):
     compiled.layers[-1].set_weights([np.zeros((4, 3)), np.zeros(3)])
     about, _ = load_state(state, compiled, 2, 5)
