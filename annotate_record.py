@@ -343,6 +343,7 @@ def write_results(
         drawing=network.drawing,
         notices=[*recording.said, *network.notices],
         start_time=recording.start,
+        first=labelled.first,
     )
     command.make_folder(options.output)
     with contextlib.ExitStack() as files:

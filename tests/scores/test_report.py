@@ -22,6 +22,7 @@ from ecgbeats.scores.report.choices import choose_errors, choose_typical
 from ecgbeats.scores.report.rendering import render
 from ecgbeats.scores.report.run import Run, read_run
 
+import browser
 import cv2
 import forked
 import numpy as np
@@ -412,9 +413,7 @@ addEventListener("load", () => {
 @pytest.fixture(scope="module")
 def browse():
     """Open a page in headless Chromium with further options; returns the finished process."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("Chromium is not installed")
+    program = browser.program()
 
     def browse(page, folder, *options):
         return subprocess.run(

@@ -216,7 +216,7 @@ def test_keys_go_to_beats_by_class_and_doubt(shown):
 
 
 def test_corrections_are_downloaded_as_csv(shown, tmp_path):
-    review = made_review()
+    review = made_review(first=5000)
     tab = shown(review)
     tab.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path), eventsEnabled=True)
 
@@ -238,7 +238,7 @@ def test_corrections_are_downloaded_as_csv(shown, tmp_path):
     tab.key("5")
     added = tab.evaluate("view.selected.sample")
     assert added == pytest.approx(750, abs=0.05 * review.rate + 1)
-    third, fourth, sixth = review.samples[[3, 4, 6]]
+    third, fourth, sixth, added = 5000 + np.append(review.samples[[3, 4, 6]], added)
     expected = [f"{third},relabel,S", f"{fourth},delete,", f"{sixth},relabel,V", f"{added},add,Q"]
     expected = ["sample,action,symbol", *sorted(expected, key=lambda row: int(row.split(",")[0]))]
     text = downloaded()
@@ -256,9 +256,19 @@ def test_page_fits_its_window_and_follows_the_readers_colours(shown, width, dark
     tab = shown(made_review(), width=width, height=800, dark=dark)
     tab.key("v")
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    assert "No medical device" in tab.evaluate("document.body.innerText")
+    assert "no medical device" in tab.evaluate("document.body.innerText")
     light = "(context => context.getImageData(0, 0, 1, 1).data[0])(byId('strip').getContext('2d'))"
     tab.wait(f"({light} {'< 60' if dark else '> 240'})")
+    assert tab.complaints == []
+
+
+def test_fingers_move_the_strip_and_select_a_beat(shown):
+    tab = shown(made_review(), width=390, height=800, touch=True)
+    left, top = tab.evaluate("(({left, top}) => [left, top])(byId('strip').getBoundingClientRect())")
+    tab.touch([(left + 300 - 20 * i, top + 80) for i in range(11)])  # 2 seconds at 100 pixels a second
+    assert tab.evaluate("view.start") == 500
+    tab.touch([(left + 40, top + 80)])
+    assert tab.evaluate("view.selected.sample") == 600
     assert tab.complaints == []
 
 
@@ -286,6 +296,7 @@ def test_small_records_are_shown(shown, changes):
     for drawing in DRAWINGS:
         tab = shown(replace(review, drawing=drawing))
         tab.key("ArrowRight")
+        tab.evaluate("addBeat(60)")
         assert tab.complaints == []
 
 

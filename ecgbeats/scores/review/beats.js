@@ -7,6 +7,7 @@ const beats = {
   all: [],          // in order of time, deleted and added ones too
   current: [],      // those that are not deleted
   runs: [],
+  counts: [],       // of each class
   intervals: new Float64Array(0),   // all RR in seconds, rising
   probabilities: null,
   doubt: 0.9,
@@ -35,6 +36,8 @@ const beats = {
       beat.rr = place ? (beat.sample - this.current[place - 1].sample) / RATE : NaN;
       beat.kind = CLASSES[beat.label].kind;
     });
+    this.counts = CLASSES.map(() => 0);
+    for (const beat of this.current) this.counts[beat.label]++;
     this.runs = findRuns(this.current);
     this.intervals = Float64Array.from(this.current.slice(1), beat => beat.rr).sort();
     for (const tell of this.whenChanged) tell();
@@ -113,7 +116,7 @@ const beats = {
     const rows = this.corrected().map(beat => {
       const action = beat.added ? "add" : beat.deleted ? "delete" : "relabel";
       const symbol = beat.deleted ? "" : CLASSES[beat.label].symbol;
-      return `${beat.sample},${action},${/[",]/.test(symbol) ? `"${symbol.replace(/"/g, '""')}"` : symbol}\n`;
+      return `${FIRST + beat.sample},${action},${/[",]/.test(symbol) ? `"${symbol.replace(/"/g, '""')}"` : symbol}\n`;
     });
     return `sample,action,symbol\n${rows.join("")}`;
   },

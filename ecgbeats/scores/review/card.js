@@ -11,7 +11,7 @@ function showCard() {
     element("b", {class: `letter kind-${CLASSES[beat.label].kind}`}, CLASSES[beat.label].symbol), ` ${className(beat.label)}`);
   byId("beat-facts").replaceChildren(...[
     ["time", clock(beat.sample, 2) + (day ? ` (${day})` : "")],
-    ["sample", grouped(beat.sample)],
+    ["sample", grouped(FIRST + beat.sample)],
     ["RR before", interval(beat.deleted ? NaN : beat.rr)],
     ["RR after", interval(beat.deleted ? NaN : (beats.current[beat.place + 1] || {}).rr)],
   ].flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]));

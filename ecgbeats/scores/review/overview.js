@@ -5,8 +5,10 @@ const LANE = 13, ENVELOPE = 34, LABELS = 22, AXIS = 16;   // pixels
 const overview = {
   pane: new Pane("overview", (...sheet) => overview.drawPlace(...sheet), (...sheet) => overview.draw(...sheet)),
 
+  // One for each class that has beats, and one for doubt.
   lanes() {
-    return [...CLASSES.map((name, label) => ({words: name.symbol, colour: name.kind, has: beat => beat.label === label})),
+    const classes = CLASSES.map((name, label) => ({words: name.symbol, colour: name.kind, has: beat => beat.label === label}));
+    return [...classes.filter((_, label) => beats.counts[label]),
       {words: "?", colour: "text", has: beat => beats.isDoubtful(beat)}];
   },
 
@@ -90,7 +92,8 @@ const overview = {
 function hourMarks(room) {
   const steps = [10, 30, 60, 300, 600, 1800, 3600, 7200, 14400, 43200, 86400];
   const step = (steps.find(seconds => seconds * RATE / LENGTH * room > 70) || 86400 * Math.ceil(LENGTH / RATE / 604800)) * RATE;
-  return Array.from({length: Math.floor(LENGTH / step) + 1}, (_, i) => i * step);
+  const start = Math.ceil(FIRST / step) * step - FIRST;
+  return Array.from({length: Math.floor((LENGTH - start) / step) + 1}, (_, i) => start + i * step);
 }
 
 function layOverview() {

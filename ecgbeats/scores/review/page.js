@@ -16,11 +16,11 @@ function takeCorrections(text) {
   let missed = 0;
   const correct = row => {
     const found = /^(\d+),(relabel|delete|add),(?:"((?:[^"]|"")*)"|(.*))$/.exec(row);
-    const [sample, action, symbol] = found ? [+found[1], found[2], (found[3] ?? found[4]).replace(/""/g, '"')] : [];
+    const [sample, action, symbol] = found ? [+found[1] - FIRST, found[2], (found[3] ?? found[4]).replace(/""/g, '"')] : [];
     const label = CLASSES.findIndex(name => name.symbol === symbol);
     const beat = beats.all[firstFrom(beats.all, sample)];
     const there = beat && beat.sample === sample;
-    if (action === "add" && label >= 0 && sample < LENGTH && !there) beats.add(sample, label);
+    if (action === "add" && label >= 0 && sample >= 0 && sample < LENGTH && !there) beats.add(sample, label);
     else if (action === "delete" && there) beats.remove(beat);
     else if (action === "relabel" && there && label >= 0) beats.relabel(beat, label);
     else missed++;
@@ -70,6 +70,7 @@ function listen() {
     window.addEventListener(name, () => {
       view.printed = printed;
       document.documentElement.classList.toggle("printed", printed);
+      if (printed) byId("notices").open = true;
       readColours();
       layStrip();
       for (const pane of Pane.all) {
@@ -82,16 +83,17 @@ function listen() {
 }
 
 async function start() {
-  byId("duration").textContent = clock(LENGTH);
+  byId("duration").textContent = duration(LENGTH / RATE);
   readColours();
   fillHelp();
+  byId("notices").open = !matchMedia("(max-width: 44rem)").matches;   // a phone has little room
   layStrip();
   window.addEventListener("resize", layStrip);
-  layOverview();
   await beats.load();
+  layOverview();
   const interesting = lists.kinds(), first = ["doubt", "runs"].find(name => interesting[name].of().length);
   lists.choose(CLASSES.findIndex(name => name.kind === "V") >= 0 ? `class-${CLASSES.findIndex(name => name.kind === "V")}` : first || "class-0");
-  beats.whenChanged.add(() => { showCounts(); lists.refresh(); showCard(); for (const pane of Pane.all) pane.refresh(); });
+  beats.whenChanged.add(() => { showCounts(); layOverview(); lists.refresh(); showCard(); for (const pane of Pane.all) pane.refresh(); });
   view.whenMoved.add(() => { for (const pane of [strip.pane, overview.pane]) pane.redraw(); moveTachogram(); });
   view.whenSelected.add(() => { strip.pane.redraw(); showCard(); lists.showRows(); });
   signal.whenRead.add(() => { paintWaiting(); strip.pane.redraw(); overview.refreshSoon(); });

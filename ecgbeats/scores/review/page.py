@@ -37,6 +37,7 @@ SCRIPTS = (
 )
 BLOCK = 1 << 18  # samples that the browser unpacks at once: 12 minutes at 360 Hz
 LARGEST_SIGNAL = 23_500_000  # bytes of text, which leaves room for 100,000 beats in a page of 25 MB
+NO_DEVICE = "This is no medical device, and not for diagnosis: for research and teaching."
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,10 @@ class Review:
     notices : list of str
         What the reader must know, a sentence or more each.
     start_time : datetime.datetime or datetime.time, optional
-        When the first sample was taken.
+        When the recording began.
+    first : int
+        The recording's sample with which ``millivolts`` begins. The page's clock and the corrections count from the
+        recording's start, ``samples`` and ``noise`` from here.
     """
 
     name: str
@@ -80,6 +84,7 @@ class Review:
     drawing: str
     notices: list[str]
     start_time: datetime.datetime | datetime.time | None = None
+    first: int = 0
 
 
 def write_review(path, review: Review) -> None:
@@ -100,6 +105,7 @@ def render(review: Review) -> str:
         .get_template("review.html.jinja")
         .render(
             review=review,
+            notices=with_warning(review.notices),
             version=command.VERSION,
             about=about(review, step),
             script=Markup(script),
@@ -114,6 +120,12 @@ def render(review: Review) -> str:
     )
 
 
+def with_warning(notices: list[str]) -> list[str]:
+    """Return the notices with the one first that this is no medical device, which no page may lack."""
+    warning = next((notice for notice in notices if "no medical device" in notice), NO_DEVICE)
+    return [warning, *(notice for notice in notices if notice != warning)]
+
+
 def about(review: Review, step: float) -> dict:
     """Return what the script must know beside the packed numbers; ``step`` is the signal's, in millivolts."""
     stretches = stretch_values(review)
@@ -123,6 +135,7 @@ def about(review: Review, step: float) -> dict:
         "lead": review.lead,
         "rate": review.rate,
         "length": len(review.millivolts),
+        "first": review.first,
         "block": BLOCK,
         "step": step,
         "orders": {"signal": SIGNAL_ORDER, "beats": BEATS_ORDER},

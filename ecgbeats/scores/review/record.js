@@ -1,7 +1,7 @@
 // The record's signal, unpacked block by block, and its lowest and highest values at several scales.
 
 const about = JSON.parse(document.getElementById("about").textContent);
-const RATE = about.rate, LENGTH = about.length, BLOCK = about.block;
+const RATE = about.rate, LENGTH = about.length, FIRST = about.first, BLOCK = about.block;
 const FACTOR = 16;      // samples, or pairs below, to a pair of lowest and highest value
 const LEVELS = 3;       // 16, 256, 4096 samples to a pair
 const LONG_TASK = 12;   // milliseconds of unpacking before the page may answer again
@@ -100,12 +100,16 @@ function pairUp(values, single) {
   return pairs;
 }
 
-// "1:02:03" of a place in samples, or "2:03.456".
+// "1:02:03" or "2:03.456" of a sample, from the recording's start.
 function clock(sample, digits = 0) {
-  const unit = 10 ** digits, total = Math.round(sample / RATE * unit), seconds = Math.floor(total / unit);
+  return duration((FIRST + sample) / RATE, digits);
+}
+
+function duration(time, digits = 0) {
+  const unit = 10 ** digits, total = Math.round(time * unit), seconds = Math.floor(total / unit);
   const pad = number => String(number).padStart(2, "0");
   const hours = Math.floor(seconds / 3600), minutes = Math.floor(seconds / 60) % 60;
-  const text = LENGTH / RATE < 3600 ? `${minutes}:${pad(seconds % 60)}` : `${hours}:${pad(minutes)}:${pad(seconds % 60)}`;
+  const text = (FIRST + LENGTH) / RATE < 3600 ? `${minutes}:${pad(seconds % 60)}` : `${hours}:${pad(minutes)}:${pad(seconds % 60)}`;
   return digits ? `${text}.${String(total % unit).padStart(digits, "0")}` : text;
 }
 
@@ -113,6 +117,6 @@ function clock(sample, digits = 0) {
 function timeOfDay(sample) {
   const found = /(\d\d):(\d\d):(\d\d)/.exec(about.start || "");
   if (!found) return "";
-  const seconds = Math.floor(+found[1] * 3600 + found[2] * 60 + +found[3] + sample / RATE);
+  const seconds = Math.floor(+found[1] * 3600 + found[2] * 60 + +found[3] + (FIRST + sample) / RATE);
   return [seconds / 3600 % 24, seconds / 60 % 60, seconds % 60].map(part => String(Math.floor(part)).padStart(2, "0")).join(":");
 }

@@ -82,6 +82,9 @@ const strip = {
     drawGrid(context, Math.min(width, x(LENGTH)), height, start / perPixel, zero);
     for (const [from, to] of noiseWithin(start, end)) this.drawNoise(context, x(from), x(to), width, height);
     this.drawMarks(context, start, end, x, height);
+    context.beginPath();
+    context.rect(0, MARKS, width, height);
+    context.clip();
     if (signal.has(start, end)) drawTrace(context, start, end, perPixel, x, y);
     else drawLabel(context, "reading …", 8, middle);
     const clockWords = timeOfDay(start) ? `${clock(start, 1)}  (${timeOfDay(start)})` : clock(start, 1);
