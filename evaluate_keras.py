@@ -16,8 +16,9 @@ from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.dataset import drawing_of, read_description
 from ecgbeats.images.folder import Images, limit_images
+from ecgbeats.images.protocols import Protocol
 from ecgbeats.images.splits import split_as
-from ecgbeats.runs.config import read_config
+from ecgbeats.runs.config import protocol_of, read_config
 from ecgbeats.runs.folder import check_unlocked, locked, remove_partial_files
 from ecgbeats.runs.networks import load_model, read_classes
 from ecgbeats.runs.prediction import check_probabilities, predict
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> None:
     description = read_description(options.data)
     check_drawing(description, config, options.data)
     test = find_test_part(everything, config)
-    images, split = choose_images(everything, test, config, options.all)
+    images, protocol = choose_images(everything, test, config, options.all)
     images.check()
     note = command.SIMULATED_NOTICE if description.get("simulated") else None
     if note:
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> None:
     command.make_folder(options.output)
     with locked(options.output):
         begin_results(options.output)
-        metrics = write_scores(options.output, images, probabilities, classes, split, note)
+        metrics = write_scores(options.output, images, probabilities, classes, protocol, note)
         metrics["training_images_included"] = None if test is None else options.all  # None: not known
         metrics["seconds"] = round(time.time() - started, 1)
         command.write_json(options.output / "metrics.json", metrics)
@@ -99,8 +100,8 @@ def begin_results(output: Path) -> None:
 
 def choose_images(
     everything: Images, test: Images | None, config: dict | None, score_all: bool
-) -> tuple[Images, str | None]:
-    """Return the images to score and the split that they are the test part of, if any; say which they are.
+) -> tuple[Images, Protocol | None]:
+    """Return the images to score and the protocol that they are the test part of, if any; say which they are.
 
     ``test`` is what :func:`find_test_part` returns, ``config`` what :func:`read_training` does.
     """
@@ -120,7 +121,7 @@ def choose_images(
         )
     else:
         print(f"The network was trained on this data: scoring its test part, {len(test):,d} images.")
-        return test, config["options"]["split"]
+        return test, protocol_of(config)
     return everything, None
 
 
@@ -150,7 +151,7 @@ def find_test_part(images: Images, config: dict | None) -> Images | None:
     used = limit_images(images, options["limit"], options["seed"]) if options["limit"] else images
     if used.check() != config["data_sha256"]:
         return None
-    return used.subset(split_as(used, options).test)
+    return used.subset(split_as(used, options, protocol_of(config)).test)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,15 @@ take_folders() {
                 shift
                 ;;
             --data=* | --output=*) take_folder "${1%%=*}" "${1#*=}" ;;
+            --split=*.[cC][sS][vV] | --split=*/*) arguments+=("--split=$(realpath -m -- "${1#*=}")") ;;
+            --split)
+                arguments+=(--split)
+                case "${2:-}" in *.[cC][sS][vV] | */*)
+                    arguments+=("$(realpath -m -- "$2")")
+                    shift
+                    ;;
+                esac
+                ;;
             *) arguments+=("$1") ;;
         esac
         shift

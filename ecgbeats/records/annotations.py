@@ -21,12 +21,12 @@ LARGEST_ANNOTATIONS = 2**28  # bytes
 NOTE = (
     22  # the code of a comment; those of 0 to 41 stand for symbols, those of 59 to 63 for what is read here
 )
-SKIP, AUXILIARY, FIRST_MODIFIER = 59, 63, 60
+SKIP, FIRST_MODIFIER, SUBTYPE, AUXILIARY = 59, 60, 61, 63
 _TIME_RESOLUTION = re.compile(rb"## time resolution: (\d{1,9}\.?\d{0,15})")
 
 
 class Marks(NamedTuple):
-    """The beats of an annotation file.
+    """The beats of an annotation file, or all its annotations.
 
     Attributes
     ----------
@@ -35,12 +35,15 @@ class Marks(NamedTuple):
     times : numpy.ndarray, int64, shape (beats,)
         Where each beat is annotated, rising.
     symbols : numpy.ndarray, str, shape (beats,)
-        Each beat's annotation symbol, one of BEAT_SYMBOLS.
+        Each beat's annotation symbol, one of BEAT_SYMBOLS; of other annotations WFDB's, "" for what has none.
+    subtypes : numpy.ndarray, int64, shape (beats,)
+        What the file says more of each, 0 where it says nothing: of noise, which signals it is in.
     """
 
     rate: float | None
     times: np.ndarray
     symbols: np.ndarray
+    subtypes: np.ndarray
 
 
 def annotator_suffix(text: str) -> str:
@@ -51,8 +54,8 @@ def annotator_suffix(text: str) -> str:
     return suffix
 
 
-def read_marks(file: Path) -> Marks:
-    """Return the beats of an annotation file. Raises InputError where it is missing, cut short or none.
+def read_marks(file: Path, beats_alone: bool = True) -> Marks:
+    """Return the beats of an annotation file, or all in it. Raises InputError where it is missing, cut short or none.
 
     Codes that WFDB does not define, and texts in any encoding, are passed over.
     """
@@ -63,18 +66,25 @@ def read_marks(file: Path) -> Marks:
         raise InputError(
             f"{file} is cut short or is no annotation file (its closing zero is missing); {REMEDY}"
         )
-    rate, times, codes = _parse(content, file)
+    rate, times, codes, subtypes = _parse(content, file)
     if (np.diff(times) < 0).any() or (times < 0).any():
         raise InputError(f"{file} has annotations that go backwards; {REMEDY}")
-    symbols = _symbols()[codes]
-    beats = symbols != ""
-    return Marks(rate, times[beats], symbols[beats])
+    symbols, are_beats = _symbols()
+    kept = are_beats[codes] if beats_alone else slice(None)
+    return Marks(rate, times[kept], symbols[codes][kept], subtypes[kept])
 
 
-def _parse(content: bytes, file: Path) -> tuple[float | None, np.ndarray, np.ndarray]:
-    """Return the file's time resolution in Hz, or None, and the time and code of each annotation."""
+def convert(times: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
+    """Return the nearest samples at another rate: int64, shape (beats,)."""
+    if from_rate == to_rate:
+        return times
+    return np.floor(times * (to_rate / from_rate) + 0.5).astype(np.int64)
+
+
+def _parse(content: bytes, file: Path) -> tuple[float | None, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the file's time resolution in Hz, or None, and the time, code and subtype of each annotation."""
     words = np.frombuffer(content, "<u2").tolist()
-    rate, time, times, codes = None, 0, [], []
+    rate, time, times, codes, subtypes = None, 0, [], [], {}
     place, end = 0, len(words)
     try:
         while place < end and words[place]:
@@ -90,7 +100,9 @@ def _parse(content: bytes, file: Path) -> tuple[float | None, np.ndarray, np.nda
                 if found and codes[-1:] == [NOTE] and times[-1] == 0 and rate is None:
                     rate = float(found[1]) or None
                 place += (length + 1) // 2
-            elif code < FIRST_MODIFIER:  # the others (60, 61, 62) say more of the one before
+            elif code == SUBTYPE and codes:
+                subtypes[len(codes) - 1] = value
+            elif code < FIRST_MODIFIER:  # the others (60, 62) say more of the one before
                 time += value
                 times.append(time)
                 codes.append(code)
@@ -104,16 +116,17 @@ def _parse(content: bytes, file: Path) -> tuple[float | None, np.ndarray, np.nda
         raise InputError(
             f"{file} is corrupt or is no annotation file (its closing zero is not its end); {REMEDY}"
         )
-    return rate, np.array(times, np.int64), np.array(codes, np.int64)
+    told = np.zeros(len(codes), np.int64)
+    told[list(subtypes)] = list(subtypes.values())
+    return rate, np.array(times, np.int64), np.array(codes, np.int64), told
 
 
 @functools.cache
-def _symbols() -> np.ndarray:
-    """Return the symbol of each code that marks a beat, and "" for all others: str, shape (64,)."""
+def _symbols() -> tuple[np.ndarray, np.ndarray]:
+    """Return the symbol of each code ("" for none) and whether it marks a beat: str and bool, both of shape (64,)."""
     from wfdb.io.annotation import ann_labels
 
     symbols = np.full(64, "", "<U1")
     for label in ann_labels:
-        if label.symbol in BEAT_SYMBOLS:
-            symbols[label.label_store] = label.symbol
-    return symbols
+        symbols[label.label_store] = label.symbol.strip()
+    return symbols, np.isin(symbols, list(BEAT_SYMBOLS))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ecgbeats.command import InputError
 from ecgbeats.reading import list_folder
-from ecgbeats.records.annotations import read_marks
+from ecgbeats.records.annotations import convert, read_marks
 from ecgbeats.records.headers import find_lead, read_header
 from ecgbeats.records.record import Beats, Record, Signal, bridge_gaps
 from ecgbeats.records.signals import find_group, read_millivolts
@@ -80,7 +80,7 @@ def read_annotations(path: str | Path, annotator: str = ANNOTATOR, lead: str | N
     rate = header.lead_rate(channel)
     marks = read_marks(Path(f"{path}.{annotator}"))
     # annot(5): times count samples at the record's rate, but where the file names another.
-    samples = _convert(marks.times, marks.rate or header.rate, rate)
+    samples = convert(marks.times, marks.rate or header.rate, rate)
     if header.frames:
         length = header.frames * header.signals[channel].per_frame
     else:
@@ -88,13 +88,6 @@ def read_annotations(path: str | Path, annotator: str = ANNOTATOR, lead: str | N
     within = samples < length
     behind = len(samples) - int(within.sum())
     return Beats(header.lead_name(channel), rate, samples[within], marks.symbols[within], behind)
-
-
-def _convert(times: np.ndarray, from_rate: float, to_rate: float) -> np.ndarray:
-    """Return the nearest samples at another rate: int64, shape (beats,)."""
-    if from_rate == to_rate:
-        return times
-    return np.floor(times * (to_rate / from_rate) + 0.5).astype(np.int64)
 
 
 def read_record(

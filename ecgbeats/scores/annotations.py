@@ -4,14 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecgbeats.command import InputError
-from ecgbeats.reading import read_file
-from ecgbeats.records.annotations import LARGEST_ANNOTATIONS
+from ecgbeats.records.annotations import convert, read_marks
 from ecgbeats.records.headers import read_header
 
 import numpy as np
-
-REMEDY = "fetch it again, or name another"
 
 
 @dataclass(frozen=True)
@@ -54,26 +50,5 @@ def read_annotations(path: str | Path, extension: str, rate: float) -> Annotatio
     Those of a file that counts at another rate than the record's ``rate`` (its `## time resolution`) are converted to
     it, as the WFDB library does. Raises InputError where there is no such file, or it is no annotation file.
     """
-    import wfdb
-    from wfdb.io.annotation import ann_labels
-
-    file = Path(f"{path}.{extension}")
-    content = read_file(file, REMEDY, LARGEST_ANNOTATIONS)
-    if content is None:
-        raise InputError(f"{file} is missing; {REMEDY}")
-    if len(content) % 2 or content[-2:] != b"\0\0":
-        raise InputError(
-            f"{file} is cut short or is no annotation file (its closing zero is missing); {REMEDY}"
-        )
-    try:
-        read = wfdb.rdann(str(path), extension, return_label_elements=["label_store"])
-    except Exception as problem:
-        raise InputError(f"{file} is not a WFDB annotation file ({problem}); {REMEDY}") from problem
-    samples = np.asarray(read.sample, np.int64)
-    if (np.diff(samples) < 0).any() or (samples < 0).any():
-        raise InputError(f"{file} has annotations that go backwards; {REMEDY}")
-    if read.fs and read.fs != rate:
-        samples = np.floor(samples * (rate / read.fs) + 0.5).astype(np.int64)
-    names = {label.label_store: label.symbol for label in ann_labels}
-    symbols = np.array([names.get(code, " ") for code in read.label_store.tolist()], dtype=str)
-    return Annotations(samples, symbols, np.asarray(read.subtype))
+    marks = read_marks(Path(f"{path}.{extension}"), beats_alone=False)
+    return Annotations(convert(marks.times, marks.rate or rate, rate), marks.symbols, marks.subtypes)

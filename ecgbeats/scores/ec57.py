@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgbeats.command import InputError
+from ecgbeats.records.annotations import annotator_suffix
 from ecgbeats.records.symbols import symbol_classes
 from ecgbeats.scores.aami import BEATS, LABELS, count_outcomes, rates
 from ecgbeats.scores.annotations import Annotations, read_annotations, read_timing
@@ -246,8 +247,20 @@ def main(arguments: list[str]) -> None:
     parser = command.Parser(prog="python -m ecgbeats.scores.ec57", description=__doc__)
     add = parser.add_argument
     add("record", metavar="RECORD", type=Path, help="the record's path, without a suffix")
-    add("--test", metavar="EXT", required=True, help="suffix of the annotation file to be judged")
-    add("--reference", metavar="EXT", default="atr", help="suffix of the right one (default atr)")
+    add(
+        "--test",
+        metavar="EXT",
+        type=annotator_suffix,
+        required=True,
+        help="suffix of the annotation file to be judged",
+    )
+    add(
+        "--reference",
+        metavar="EXT",
+        type=annotator_suffix,
+        default="atr",
+        help="suffix of the right one (default atr)",
+    )
     add("--start", metavar="SECONDS", type=seconds, default=START, help="where to begin (default 300)")
     add(
         "--mapping",

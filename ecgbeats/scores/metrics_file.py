@@ -27,7 +27,7 @@ class Intervals(TypedDict):
 
     level: Share
     repeats: Count
-    resampled: Literal["beats", "records"]
+    resampled: Literal["beats", "records", "patients"]
     units: Count
     accuracy: Interval | None
     sensitivity: Interval | None
@@ -37,6 +37,33 @@ class Intervals(TypedDict):
     auc: Interval | None
     per_class: dict[str, dict[str, Interval | None]]
     missing: NotRequired[dict[str, str]]
+
+
+class EctopicBeats(TypedDict):
+    """The standard's figures of VEB or SVEB; None for a quotient of nothing."""
+
+    sensitivity: Share | None
+    positive_predictivity: Share | None
+    false_positive_rate: Share | None
+    true_positives: NotRequired[Count]
+    false_negatives: NotRequired[Count]
+    false_positives: NotRequired[Count]
+    true_negatives: NotRequired[Count]
+
+
+class EctopicKinds(TypedDict):
+    """Those of both."""
+
+    VEB: EctopicBeats
+    SVEB: EctopicBeats
+
+
+class Standard(TypedDict):
+    """What ecgbeats.scores.aami.score_by_record returns."""
+
+    records: dict[str, EctopicKinds]
+    gross: EctopicKinds
+    average: EctopicKinds
 
 
 class Scores(TypedDict):
@@ -52,7 +79,9 @@ class Scores(TypedDict):
     confusion_matrix: list[list[Count]]
     classes: list[str]
     test_images: Count
+    patients: NotRequired[dict[str, Count] | None]
     intervals: NotRequired[Intervals]
+    ec57: NotRequired[Standard]
 
 
 class Metrics(Scores):

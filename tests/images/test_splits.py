@@ -2,7 +2,8 @@
 
 from ecgbeats.command import InputError
 from ecgbeats.images.names import image_name, record_names
-from ecgbeats.images.splits import DS1, DS2, PARTS, SAME_PATIENT, split_images
+from ecgbeats.images.protocols import DS1, DS2, PARTS, SAME_PATIENT
+from ecgbeats.images.splits import split_images
 from ecgbeats.records.symbols import CLASSES, symbol_classes
 from ecgbeats.records.wfdb_files import find_records, read_annotations
 

@@ -18,6 +18,7 @@ from ecgbeats.scores.metrics import score
 from ecgbeats.scores.predictions import read_predictions
 from ecgbeats.scores.report import write_report
 from ecgbeats.scores.report.attention import overlay, what_it_looks_at
+from ecgbeats.scores.report.by_record import record_rows
 from ecgbeats.scores.report.choices import choose_errors, choose_typical
 from ecgbeats.scores.report.rendering import render
 from ecgbeats.scores.report.run import Run, read_run
@@ -156,6 +157,26 @@ def test_report_says_what_it_is(written):
     assert "No patient of the test part stands in training or validation" in words
     assert "the test part has no beats of VEB" in words
     assert "VEB 0 absent: no test beats" in words
+
+
+def test_the_worst_records_stand_first(trained, data, written):
+    words = Page(written).words
+    rows = record_rows(read_run(trained, data))
+    table = words[words.index("Most frequent error") :]
+    places = [table.index(f" {row['name']} ") for row in rows]
+    assert places == sorted(places)
+    failing = [row["name"] for row in rows if row["fails"]]
+    assert (f"{len(failing)} of {len(rows)} records fail" in words) == bool(failing)
+
+
+def test_patients_stand_beside_the_classes(trained, written):
+    patients = json.loads((trained / "metrics.json").read_text())["patients"]
+    assert patients["VEB"] == 0
+    words = Page(written).words
+    told = words.partition("however few patients it is of:")[2].partition(" Scores of each class")[0]
+    assert f" NOR {patients['NOR']}" in told
+    assert "VEB" not in told
+    assert f"{patients['PVC']} patients" in words
 
 
 def test_report_of_real_data_has_no_notice(copy, data):

@@ -9,8 +9,10 @@ from ecgbeats.command import InputError
 from ecgbeats.images.dataset import read_description
 from ecgbeats.images.image_files import decode
 from ecgbeats.images.names import parse_image_name, record_names
-from ecgbeats.scores.intervals import bootstrap_intervals
+from ecgbeats.images.protocols import Protocol
+from ecgbeats.runs.config import protocol_of
 from ecgbeats.scores.predictions import read_predictions
+from ecgbeats.scores.scoring import split_intervals
 
 import numpy as np
 
@@ -45,6 +47,11 @@ class Run:
     def note(self) -> str | None:
         """What must stand beside every result of this run, if anything."""
         return command.SIMULATED_NOTICE if self.config["simulated"] else None
+
+    @property
+    def protocol(self) -> Protocol:
+        """How the beats were parted."""
+        return protocol_of(self.config)
 
     def records(self, part: str) -> list[str]:
         """Return the records of a part of the split, [] where the names of the images do not tell them."""
@@ -125,13 +132,15 @@ def _check_one_run(run: Run) -> None:
 
 
 def _complete_intervals(run: Run) -> None:
-    """Compute the intervals that metrics.json lacks: over beats or records, whichever the split parts."""
-    records = record_names(run.files) if run.config["options"]["split"] != "beats" else None
+    """Compute the intervals that metrics.json lacks: over beats or patients, whichever the split parts."""
+    records = record_names(run.files)
     if not run.metrics.get("intervals"):
-        run.metrics["intervals"] = bootstrap_intervals(run.true, run.probabilities, run.classes, records)
+        run.metrics["intervals"] = split_intervals(
+            run.true, run.probabilities, run.classes, records, run.protocol
+        )
     without_202 = run.metrics.get("without_record_202")
     if without_202 and not without_202.get("intervals"):
-        others = records != "202"
-        without_202["intervals"] = bootstrap_intervals(
-            run.true[others], run.probabilities[others], run.classes, records[others]
+        rest = records != "202"
+        without_202["intervals"] = split_intervals(
+            run.true[rest], run.probabilities[rest], run.classes, records[rest], run.protocol
         )
