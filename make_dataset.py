@@ -42,7 +42,8 @@ def main(arguments: list[str]) -> None:
     """Read the options, make the records if they are to be made, and build the data set."""
     options = read_options(arguments)
     command.check_output(options.output)
-    sources = [find_source(source) for source in options.source]
+    # Folders first: a mistake in them is told before anything is downloaded.
+    sources = [find_source(source) for source in sorted(options.source, key=SOURCES.__contains__)]
     import wfdb  # noqa: F401 - once, before the processes are forked that read with it
 
     pool = command.process_pool(options.jobs, _start_worker) or ThreadPoolExecutor(options.jobs)
