@@ -368,16 +368,21 @@ def write_results(
 
 def compare_with(recording, labelled: Labelled, options: argparse.Namespace):
     """Return, and print, the standard's comparison with annotations that lie beside the recording."""
+    from ecgbeats.records.annotations import convert
     from ecgbeats.records.recordings import is_wfdb
-    from ecgbeats.scores.annotations import Annotations, read_annotations
+    from ecgbeats.scores.annotations import Annotations, read_annotations, read_timing
     from ecgbeats.scores.ec57 import START, compare, words
 
-    path = recording.path if is_wfdb(recording.path) else recording.path.with_suffix("")
-    rate = labelled.signal.rate
-    reference = read_annotations(path, options.compare, rate)
+    rate, path, counted = labelled.signal.rate, recording.path, labelled.signal.rate
+    if is_wfdb(path):
+        counted, _ = read_timing(path)  # that of the lead may be another
+    else:
+        path = path.with_suffix("")
+    reference = read_annotations(path, options.compare, counted)
+    samples = convert(reference.samples, counted, rate)
     end = labelled.first + len(labelled.signal.millivolts)
-    within = (reference.samples >= labelled.first) & (reference.samples < end)
-    reference = Annotations(reference.samples[within], reference.symbols[within], reference.subtypes[within])
+    within = (samples >= labelled.first) & (samples < end)
+    reference = Annotations(samples[within], reference.symbols[within], reference.subtypes[within])
     # The standard leaves the first five minutes for learning; where there is no more, or the user chose, nothing is.
     start = labelled.first / rate if options.begin or end <= 2 * START * rate else START
     comparison = compare(reference, marks(labelled)[0], rate, end, start)

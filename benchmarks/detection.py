@@ -30,9 +30,11 @@ AT_THE_PLACE = 0.003  # seconds
 def main(arguments: list[str]) -> None:
     """Compare the beats of each record, and print the sums and the records with most errors."""
     options = harness.parser(
-        __doc__, records=(harness.PROJECT.parent / "shared" / "mitdb", "WFDB records with .atr")
+        __doc__,
+        records=(harness.PROJECT.parent / "shared" / "mitdb", "WFDB records with .atr"),
+        names=([""], "which (default all)"),
     ).parse_args(arguments)
-    names = find_records(options.records)
+    names = list(filter(None, options.names)) or find_records(options.records)
     with command.process_pool(command.available_cores(), command.start_worker) as pool:
         counts = np.array(list(pool.map(count, [options.records / name for name in names])))
     beats, found, right, exact, removed, unreadable, seconds = counts.sum(0).tolist()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ecgbeats.command import InputError
-from ecgbeats.records.annotations import read_marks
+from ecgbeats.records.annotations import convert, read_marks
 from ecgbeats.records.csv_files import SAME_RATE, read_csv_signal
 from ecgbeats.records.edf_files import read_edf
 from ecgbeats.records.headers import read_header
@@ -157,7 +157,7 @@ def read_beats(recording: Recording, annotator: str) -> np.ndarray:
     stem = path if is_wfdb(path) else path.with_suffix("")
     marks = read_marks(Path(f"{stem}.{annotator}"))
     counted = marks.rate or (read_header(path).rate if is_wfdb(path) else signal.rate)
-    samples = np.floor(marks.times * (signal.rate / counted) + 0.5).astype(np.int64) - recording.first
+    samples = convert(marks.times, counted, signal.rate) - recording.first
     samples = np.unique(samples[(samples >= 0) & (samples < len(signal.millivolts))])
     if not len(samples):
         raise InputError(f"{stem}.{annotator} has no beat in what is looked at; choose another --beats")
