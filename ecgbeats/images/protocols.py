@@ -135,7 +135,7 @@ def _check_list(split: str, path: Path, rows: list[tuple[int, list[str]]]) -> Pr
         if record in parts:
             raise InputError(f"{where}: record {record} stands in line {lines[record]}, too; {_REMEDY}")
         parts[record], lines[record] = part, line
-        patient = (cells["patient"] if "patient" in cells else SAME_PATIENT.get(record)) or record
+        patient = cells.get("patient") or SAME_PATIENT.get(record, record)
         if patient != record:
             patients[record] = patient
     for part in ("training", "test"):

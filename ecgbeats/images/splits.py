@@ -43,7 +43,8 @@ def describe_split(labels: np.ndarray, classes: list[str], parts: Split) -> None
         present = np.unique(labels[getattr(parts, part)])
         absent = [name for i, name in enumerate(classes) if i not in present]
         if absent:
-            print(f"The {part} part has no {', '.join(absent)}: too few patients have such beats.")
+            cause = "none of its records has" if parts.protocol.parts else "too few patients have"
+            print(f"The {part} part has no {', '.join(absent)}: {cause} such beats.")
 
 
 def split_as(images, options: dict, protocol: Protocol | None = None) -> Split:
@@ -103,6 +104,18 @@ def split_images(
     if folds is not None and not 0 <= fold < folds:
         raise InputError(f"--fold {fold} is out of range: {folds} folds are numbered 0 to {folds - 1}")
     protocol = method if isinstance(method, Protocol) else read_protocol(method)
+    split = _part(names, labels, classes, protocol, seed, folds, fold)
+    trained = np.unique(labels[split.training])
+    if len(trained) < 2:
+        raise InputError(
+            f"--split {protocol.name}: the training part would hold beats of one class only ({classes[trained[0]]}), and at "
+            "least two are needed to train a classifier; use another --split, or more records"
+        )
+    return split
+
+
+def _part(names, labels, classes, protocol: Protocol, seed, folds, fold) -> Split:
+    """Part images as :func:`split_images` does, whatever classes the training part gets."""
     if not protocol.keeps_patients_apart:
         return _split_beats(labels, classes, seed, folds, fold)
     records = record_names(names)
@@ -225,10 +238,12 @@ def _split_by_list(labels, protocol, records, seed) -> Split:
             for part in PARTS
             if part in protocol.parts.values()
         )
+        lacking = sorted(set(protocol.parts) - set(records.tolist()))
         raise InputError(
-            f"--split {protocol.name}: of the records that it lists --data has {found}, and at least "
-            f"{'2 patients are needed for training' if chooses else '1 record each'} and 1 record for test; make it from "
-            "all records of the list, or use another --split"
+            f"--split {protocol.name}: of the records that it lists --data has {found}"
+            f"{f' (it lacks {_some(lacking)})' if lacking else ''}, and at least "
+            f"{'2 patients for training and 1 record for test' if chooses else '1 record for each part'} are needed; make "
+            "--data from all records of the list, or use another --split"
         )
     if chooses:
         in_validation = choose_patients(labels[training], patients[training], 1 / 10, seed, parts_after=1)

@@ -8,6 +8,7 @@ Beats are paired one to one within 150 ms, from --start on. Prints the standard'
 from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
 
 # isort: split
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,7 +240,13 @@ def words(comparison: Comparison) -> str:
 
 def seconds(text: str) -> float:
     """Argparse type for a time in seconds, 0 or later."""
-    return 0.0 if text.strip() in ("0", "0.0") else command.positive_number(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds, 0 or more")
+    return number
 
 
 def main(arguments: list[str]) -> None:
@@ -272,6 +279,9 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if options.json and not (options.json.parent.is_dir() and not options.json.is_dir()):
         parser.error(f"--json {options.json}: name a file in a folder that exists")
+    used = [Path(f"{options.record}.{suffix}") for suffix in ("hea", options.reference, options.test)]
+    if options.json and options.json.exists() and any(map(options.json.samefile, filter(Path.exists, used))):
+        parser.error(f"--json {options.json}: that file is to be compared; name another")
     rate, length = read_timing(options.record)
     if length and options.start * rate > length:
         raise InputError(
@@ -281,6 +291,11 @@ def main(arguments: list[str]) -> None:
         read_annotations(options.record, extension, rate) for extension in (options.reference, options.test)
     ]
     comparison = compare(*files, rate, length, options.start, options.mapping)
+    if not comparison.matrix.any():
+        raise InputError(
+            f"{options.record}: neither {options.reference} nor {options.test} has a beat to be compared from --start "
+            f"{options.start:g} s on; begin earlier"
+        )
     if options.json:
         command.write_json(options.json, comparison.as_dict())
     print(

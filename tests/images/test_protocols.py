@@ -87,6 +87,7 @@ def test_a_list_may_have_patients_spaces_and_other_line_ends(tmp_path):
             ["line 4", "record c", "record a (line 2)"],
         ),
         ("record,part,patient\na,training,p\nb,validation,p\nc,test,\n", ["line 3", "same patient, p,"]),
+        ("record,part,patient\n100,training,\n201,training,\n202,test,\n", ["line 4", "same patient, 201"]),
         # A record is a patient, but these two are one; only with all of DS1 and DS2 that is the field's own flaw.
         ("record,part\n201,training\n202,test\n", ["line 3", "record 202", "same patient, 201"]),
     ],
@@ -181,10 +182,15 @@ def test_what_a_list_cannot_part_is_refused(tmp_path):
     chooses = read(tmp_path, "record,part\na,training\nb,training\nc,test\n")
     fixed = read(tmp_path, "record,part\na,training\nb,validation\nc,test\n")
     names, labels, classes = images("ac")
-    with pytest.raises(InputError, match="1 for training, 1 for test, and at least 2 patients are needed"):
+    with pytest.raises(
+        InputError, match=r"1 for training, 1 for test \(it lacks 1 record \(b\)\), .* 2 patients"
+    ):
         split_images(names, labels, classes, chooses)
     with pytest.raises(InputError, match="1 for training, 0 for validation, 1 for test"):
         split_images(names, labels, classes, fixed)
+    one_class = np.array([0 if "a_" in name or "b_" in name else 1 for name in images("abc")[0]])
+    with pytest.raises(InputError, match=r"training part .* one class only \(N\)"):
+        split_images(images("abc")[0], one_class, classes, chooses)
     with pytest.raises(InputError, match="leave --folds out"):
         split_images(names, labels, classes, fixed, folds=3)
     with pytest.raises(InputError, match="AAMI"):

@@ -197,9 +197,14 @@ def test_what_cannot_be_compared_is_told_in_a_line(records):
     assert_refused(run(folder / "none", "--test", "tst"), str(folder / "none.hea"), "no such file")
     assert_refused(run(record, "--test", "tst", "--start", 1e5), "--start 100000", "1805.56 s")
     assert_refused(run(record, "--test", "tst", "--start", -1), "--start", "-1")
+    assert_refused(run(record, "--test", "tst", "--start", "nan"), "--start", "nan")
+    (folder / "100.none").write_bytes(bytes(2))
+    assert_refused(
+        run(record, "--test", "none", "--reference", "none"), "has a beat to be compared", "--start"
+    )
     assert_refused(run(record, "--test", "tst", "--mapping", "ours"), "--mapping", "ours")
     cut = (folder / "100.tst").read_bytes()[:-2]
     (folder / "100.cut").write_bytes(cut)
     assert_refused(run(record, "--test", "cut"), str(folder / "100.cut"), "cut short")
-    for target in (folder / "no" / "out.json", folder):
+    for target in (folder / "no" / "out.json", folder, folder / "100.tst", folder / "100.hea"):
         assert_refused(run(record, "--test", "tst", "--json", target), str(target))

@@ -42,7 +42,7 @@ def read_corrections(path: Path) -> list[Correction]:
             raise InputError(
                 f"{path}, line {line}: {','.join(row)[:60]!r} is no sample, action ({', '.join(ACTIONS)}) and symbol; {REMEDY}"
             )
-        if int(cells[0]) > LARGEST_SAMPLE:
+        if len(cells[0]) > 99 or int(cells[0]) > LARGEST_SAMPLE:
             raise InputError(f"{path}, line {line}: no recording has a sample {cells[0][:40]}; {REMEDY}")
         found.append(Correction(line, int(cells[0]), cells[1], "" if cells[1] == "delete" else cells[2]))
     return found
