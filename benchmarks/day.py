@@ -1,6 +1,6 @@
 """How long does a day's recording take from file to review page, and how much memory? Beside NeuroKit's ecg_process.
 
-    python benchmarks/day.py [--records FOLDER] [--hours X] [--neurokit-python PYTHON --neurokit-hours X]
+    python benchmarks/day.py [--records FOLDER] [--hours X] [--neurokit FILE --neurokit-hours X]
 
 The recording is made of MIT-BIH's records one after another: 24 hours, 360 Hz, two leads, 110,000 beats. Each command
 runs in a process of its own. NeuroKit gets fewer hours, since it takes 1.5 GB for each, and needs an environment of its
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
         __doc__,
         records=(harness.PROJECT.parent / "shared" / "mitdb", "WFDB records at 360 Hz, two leads"),
         hours=(24.0, "how long the recording is"),
-        neurokit_python=("", "the Python of an environment with NeuroKit"),
+        neurokit=("", "the Python of an environment with NeuroKit"),
         neurokit_hours=(2.0, "how much of the recording NeuroKit gets"),
     ).parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
@@ -59,9 +59,9 @@ def main(arguments: list[str]) -> None:
                 f"{folder}/out",
             ]
         }
-        if options.neurokit_python:
+        if options.neurokit:
             ways[f"NeuroKit's ecg_process, {fewer:g} hours"] = [
-                options.neurokit_python,
+                options.neurokit,
                 "-c",
                 NEUROKIT,
                 f"{folder}/lead.npy",
