@@ -126,7 +126,7 @@ def read_options(arguments: list[str]):
     parser.add_argument("--seed", type=command.seed, default=0, help="which beats --limit draws (default 0)")
     parser.add_argument(
         "--jobs",
-        type=command.whole_number(1),
+        type=command.whole_number(1, maximum=command.most_jobs()),
         default=command.available_cores(),
         metavar="N",
         help="processes that draw (default one for each core)",
@@ -262,20 +262,20 @@ def draw_all(plan: Plan, folder: Path, pool: Executor) -> None:
     print(f"Drawing {total:,d} beats of {len(plan.beats)} records from {places}", flush=True)
     how = plan.options["lead"], plan.options["drawing"]
     with tqdm(total=total, unit="image", file=terminal(), disable=not terminal().isatty()) as bar:
-        tasks = {
-            pool.submit(
-                draw_record,
-                plan.path(name),
-                *how,
-                plan.annotated[name],
-                beats.index,
-                beats.classes,
-                folder,
-            ): name
-            # The longest first, so that the processes end at about the same time.
-            for name, beats in sorted(plan.beats.items(), key=lambda item: -len(item[1]))
-        }
         try:
+            tasks = {
+                pool.submit(
+                    draw_record,
+                    plan.path(name),
+                    *how,
+                    plan.annotated[name],
+                    beats.index,
+                    beats.classes,
+                    folder,
+                ): name
+                # The longest first, so that the processes end at about the same time.
+                for name, beats in sorted(plan.beats.items(), key=lambda item: -len(item[1]))
+            }
             import matplotlib.backends.backend_agg  # noqa: F401 - for the preview, while the others draw
 
             for task in as_completed(tasks):

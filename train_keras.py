@@ -214,7 +214,6 @@ def train_network(
 
     precision = choose_precision(options.precision, devices)
     config = describe_run(data, parts, options, devices, precision, check_run(folder, data, options))
-    command.write_json(folder / "config.json", config)
     describe_split(data.images.labels, data.images.classes, parts)
     training, validation = make_batches(data.images, parts, options, devices)
     with scope():
@@ -242,6 +241,7 @@ def train_network(
     )
     with scope():
         first, batch = recorder.restore(model)
+    command.write_json(folder / "config.json", config)  # now that all is well with what was there
     before = sum(row["seconds"] for row in recorder.rows)
     stopped = fit(model, training, validation, recorder, first, batch, options)
     return recorder.rows, before, stopped

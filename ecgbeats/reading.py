@@ -48,7 +48,10 @@ def open_file(path: str | os.PathLike, remedy: str) -> Iterator[BinaryIO | None]
         os.close(number)
         raise InputError(f"{path} cannot be read (no regular file); {remedy}")
     with open(number, "rb") as file:
-        yield file
+        try:
+            yield file
+        except OSError as problem:  # a disk's fault, or a file that is none, as in /proc
+            raise InputError(f"{path} cannot be read ({problem.strerror or problem}); {remedy}") from None
 
 
 def read_file(path: str | os.PathLike, remedy: str, most: int) -> bytes | None:

@@ -24,7 +24,7 @@ SHARED = PROJECT.parent / "shared"
 # By the seconds that they take.
 LONG = (
     "test_run_sh.py test_dbc.py test_train_keras.py test_compare_networks.py test_resume.py test_report.py "
-    "test_jax.py test_networks.py test_make_dataset.py test_model_keras.py test_evaluate_keras.py test_folds.py"
+    "test_jax.py test_export.py test_networks.py test_make_dataset.py test_model_keras.py test_evaluate_keras.py test_folds.py"
 ).split()
 
 

@@ -11,7 +11,7 @@ from ecgbeats.reading import Count, read_json
 
 from msgspec import Meta
 
-Rate = Annotated[float, Meta(gt=0)]  # Hz
+Rate = Annotated[float, Meta(ge=1)]  # Hz; records of lower ones are refused
 
 
 class PlanOptions(TypedDict, total=False):

@@ -38,8 +38,8 @@ _SIGNAL_LINE = re.compile(
     (?:\s+ (?P<zero>[+-]?\d{{1,12}})
     (?:\s+ (?P<initial>[+-]?\d{{1,12}})
     (?:\s+ (?P<checksum>[+-]?\d{{1,12}})
-    (?:\s+ (?P<block>[+-]?\d{{1,12}}) )? )? )? )? )? )?
-    (?:\s+ (?P<description>.*))?
+    (?:\s+ (?P<block>[+-]?\d{{1,12}})
+    (?:\s+ (?P<description>.*) )? )? )? )? )? )? )?
     """,
     re.ASCII | re.VERBOSE,
 )

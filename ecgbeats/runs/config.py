@@ -101,9 +101,10 @@ def protocol_of(config: dict) -> Protocol:
 
 def need_config(folder: Path) -> Config:
     """Return config.json of a run folder. Raises InputError where there is none."""
-    config = read_config(folder)
+    remedy = "copy the run's whole folder again"
+    config = read_config(folder, remedy)
     if config is None:
-        raise InputError(f"{folder / 'config.json'}: no such file; copy the run's whole folder again")
+        raise InputError(f"{folder / 'config.json'}: no such file; {remedy}")
     return config
 
 

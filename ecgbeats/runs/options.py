@@ -9,6 +9,8 @@ from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.protocols import named_lists, read_protocol
 from ecgbeats.runs.devices import PRECISIONS
 
+MOST_DEVICES = 64  # of one machine; logical ones of a CPU could be any number
+
 
 def make_parser(description: str, models: Iterable[str]) -> command.Parser:
     """Return the parser of train_keras.py's options; ``models`` are the networks' names."""
@@ -85,7 +87,7 @@ def make_parser(description: str, models: Iterable[str]) -> command.Parser:
     add("--precision", choices=PRECISIONS, default="auto", help="auto: by what the device can do (default)")
     add(
         "--devices",
-        type=at_least_one,
+        type=command.whole_number(1, maximum=MOST_DEVICES),
         metavar="N",
         help="GPUs, or logical CPU devices (default all GPUs, or 1)",
     )

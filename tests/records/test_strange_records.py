@@ -110,6 +110,12 @@ def test_a_gain_or_baseline_that_leaves_nothing_of_the_signal_is_refused(record,
     assert_refused_soon(record, "made.hea", "MLII", "gain")
 
 
+@pytest.mark.parametrize("gain", ["nan", "inf", "200(nan)", "two"])
+def test_a_gain_or_baseline_that_is_no_number_is_refused(record, gain):
+    change_header(record, 1, "200(1024)", gain)
+    assert_refused_soon(record, "made.hea", gain)
+
+
 @pytest.mark.parametrize("gain", ["0", "-200", "1e9(1024)", "1e-9(1024)", "200(-20000)"])
 def test_an_unusual_gain_is_taken(record, gain):
     change_header(record, 1, "200(1024)", gain)

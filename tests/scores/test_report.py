@@ -383,11 +383,41 @@ def test_files_of_another_run_are_refused(copy, data):
         write_report(copy, data)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        (
+            "config.json",
+            {"options": {"split": "beats", "folds": None, "fold": None, "limit": None, "seed": 0}},
+        ),
+        ("config.json", {"devices": 3}),
+        ("metrics.json", {"accuracy": "high"}),
+        ("metrics.json", {"intervals": {"per_class": {}}}),
+        ("metrics.json", {"confusion_matrix": [[{}]]}),
+        ("metrics.json", {"epochs": None}),
+        ("metrics.json", {"without_record_202": {}}),
+    ],
+)
+def test_files_of_other_content_are_refused(copy, data, name, values):
+    change(copy / name, **values)
+    with pytest.raises(command.InputError, match=re.escape(str(copy / name))):
+        write_report(copy, data)
+
+
+def test_an_image_that_became_a_pipe_does_not_hang(copy, data, tmp_path):
+    other = shutil.copytree(data, tmp_path / "other")
+    for path in other.glob("*/*.png"):
+        path.unlink()
+        os.mkfifo(path)
+    with pytest.raises(command.InputError, match=r"no regular file.*--data"):
+        write_report(copy, other)
+
+
 def test_data_without_these_images_is_refused_and_the_old_report_stays(copy, tmp_path, data):
     path = write_report(copy, data)
     before = path.read_bytes()
     (tmp_path / "other").mkdir()
-    with pytest.raises(command.InputError, match=r"cannot be read .* --data"):
+    with pytest.raises(command.InputError, match=r"no such file; let --data"):
         write_report(copy, tmp_path / "other")
     assert path.read_bytes() == before
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.command import InputError
+from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.protocols import PARTS
 from ecgbeats.scores.figures import plot_confusion_matrix, plot_curves, plot_per_class
 from ecgbeats.scores.log_plot import AXIS_LABELS, plot_training
-from ecgbeats.scores.logs import LOG_NAME, best_epoch, read_keep, read_log
+from ecgbeats.scores.logs import best_epoch, read_keep, read_run_log
 from ecgbeats.scores.metrics import METRICS
 from ecgbeats.scores.report import by_record
 from ecgbeats.scores.report.attention import PATCH, overlay, what_it_looks_at
@@ -56,7 +57,7 @@ def write_report(folder, data_folder, model=None) -> Path:
         from ecgbeats.runs.networks import load_model
 
         with command.quiet_import():
-            model, _ = load_model(run.folder / "best.keras")
+            model, _ = load_model(run.folder / "best.keras", IMAGE_SIZE)
     page = render(page_values(run, model, typical, errors))
     path = run.folder / "report.html"
     with command.whole_file(path) as unfinished:
@@ -144,7 +145,7 @@ def most_frequent_errors(run: Run) -> list[dict]:
 
 def training_values(run: Run) -> dict:
     """Return the curves of loss and accuracy, with their validation at the kept epoch and at the last one."""
-    log = read_log(run.folder / LOG_NAME)
+    log = read_run_log(run.folder)
     keep = read_keep(run.folder)
     best = best_epoch(log, keep)
     name = run.folder.resolve().name
@@ -178,7 +179,7 @@ def look(run: Run, model, beat: Beat) -> dict:
     """
     number = run.classes.index(beat.true)
     heat, before, after = what_it_looks_at(model, beat.image, number)
-    if abs(before - run.probabilities[beat.index]).max() > TOLERANCE:
+    if not abs(before - run.probabilities[beat.index]).max() <= TOLERANCE:  # NaN is not either
         raise InputError(
             f"{run.data_folder / run.files[beat.index]}: best.keras gives other probabilities for it than "
             "predictions.csv holds; let --data name the images that the run was trained on"
