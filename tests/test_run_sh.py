@@ -7,8 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import made_recordings
 import pytest
-from conftest import PROJECT
+from conftest import PROJECT, assert_refused
 
 
 def checkout(folder: Path) -> Path:
@@ -224,3 +225,22 @@ def test_a_windows_clone_starts(tmp_path):
     result = run_sh(clone, "--help")
     assert result.returncode == 0, result.stderr
     assert "usage: train_keras.py" in result.stdout
+
+
+# -- annotate --------------------------------------------------------------------------------------------------
+
+
+def test_annotate_takes_paths_from_where_the_user_stands(clone, tmp_path):
+    result = run_sh(clone, "annotate", "mine.csv", "--rate", "360", cwd=tmp_path)
+    assert_refused(result, "mine.csv is no recording")
+    (tmp_path / "mine.csv").write_text("II\n" + "0.1\n" * 100)
+    assert_refused(run_sh(clone, "annotate", "mine.csv", "--rate", "360", cwd=tmp_path), "mine.csv has 0.3 s")
+    assert not (clone / "output").exists()
+
+
+@pytest.mark.slow
+def test_annotate_writes_below_output(clone, tmp_path):
+    made_recordings.write_edf(tmp_path / "mine.edf")
+    result = run_sh(clone, "annotate", "mine.edf", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (clone / "output" / "annotated" / "mine.review.html").stat().st_size > 10_000

@@ -23,6 +23,7 @@ import numpy as np
 
 REMEDY = "give a table with one column for each lead and their names above, or the Apple Watch's export"
 LONGEST_HEAD = 100  # lines before the first number
+BEGINNING = 2**20  # characters that hold them and some lines of numbers
 SAMPLE = 200  # lines of numbers that show how these are written
 EMPTY = ["", "nan", "NaN", "NAN", "null", "NULL", "NA", "N/A", "-", "--", "?"]  # cells without a sample
 _NONE = "\x1f"  # parts no columns
@@ -120,7 +121,8 @@ def _split(name: str) -> tuple[str, str]:
 
 def _find_layout(text: str, path: Path) -> _Layout:
     """Find the first line of numbers, and what it and the lines before it say of the file."""
-    head, lines = [], io.StringIO(text)
+    beginning = text if len(text) <= BEGINNING else text[:BEGINNING].rpartition("\n")[0]
+    head, lines = [], io.StringIO(beginning)
     for line in lines:
         line = line.strip("\r\n")
         if _is_numbers(line):
@@ -211,7 +213,7 @@ def _read_column(text: str, layout: _Layout, column: int, path: Path, most: int 
 
     try:
         table = pandas.read_csv(
-            io.StringIO(text),
+            io.BytesIO(text.encode("utf-8", "replace")),  # StringIO takes four bytes for a character
             sep=layout.delimiter,
             decimal=layout.decimal,
             skiprows=len(layout.head),

@@ -10,6 +10,7 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+from ecgbeats.images import stretches
 from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.records.wfdb_files import read_record
 from ecgbeats.scores.review import Review, packing, page, write_review
@@ -192,6 +193,25 @@ def test_image_of_a_beat_is_the_networks(shown, name, lead, drawing):
     found = [np.frombuffer(base64.b64decode(image), np.uint8).reshape(128, 128) for image in images]
     differences = [
         np.abs(image.astype(int) - draw(beat)).mean() for image, beat in zip(found, beats, strict=True)
+    ]
+    assert max(differences) < 8
+    assert np.mean(differences) < 1.5
+
+
+@pytest.mark.parametrize("drawing", ["strips", "typical"])
+def test_images_of_a_long_record_are_the_networks_in_each_stretch(shown, drawing, monkeypatch):
+    monkeypatch.setattr(stretches, "STRETCH_SECONDS", 420)
+    record, review = real_review("208", drawing)
+    expected = np.concatenate(list(stretches.draw_beats(record, drawing, 512)))[..., 0]
+    parts = list(stretches.cut_into_stretches(record))
+    assert len(parts) == 4
+    beats = [beat for part in parts for beat in (part.beats[0], part.beats[40], part.beats[-1])]
+    images = shown(review).evaluate(
+        f"{beats}.map(beat => btoa(String.fromCharCode(...drawBeat(beats.all[beat]))))"
+    )
+    found = [np.frombuffer(base64.b64decode(image), np.uint8).reshape(128, 128) for image in images]
+    differences = [
+        np.abs(f.astype(int) - expected[beat]).mean() for f, beat in zip(found, beats, strict=True)
     ]
     assert max(differences) < 8
     assert np.mean(differences) < 1.5
