@@ -28,15 +28,31 @@ SAMPLE = 200  # lines of numbers that show how these are written
 EMPTY = ["", "nan", "NaN", "NAN", "null", "NULL", "NA", "N/A", "-", "--", "?"]  # cells without a sample
 _NONE = "\x1f"  # parts no columns
 SAME_RATE = 0.01  # a rate that is given and one that the file tells may differ by this share
+SLOWEST_TOLD = 2  # Hz; times that tell less count something else than seconds
+LONGEST_STEP = 0.05, 2.5  # seconds, and typical steps, between times; where one is longer samples are missing
+MOST_EMPTY = 20  # an interrupted recording may last so many times as long as what was recorded
 
 _NUMBER = re.compile(r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?")
 # \s is any space, the no-break ones too.
 _RATE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:hertz|hz)\b", re.IGNORECASE)
+_IS_RATE = re.compile(r"sampl|\brate\b|\bfs\b", re.IGNORECASE)  # what stands beside one; filters have Hz, too
 _UNIT = re.compile(r"[nµμu]?V|mV|(?:micro|milli)?volts?", re.IGNORECASE)
 _LEAD = re.compile(r"(?:\w+\s)?(I{1,3}|aV[RLF]|V[1-6])")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
 _NAME = re.compile(r"(.*?)[\s_]*[\[(]([^\])]*)[\])]\s*")  # a column's name with its unit
-_TIME = re.compile(r"(?:elapsed\W*)?time\b.*|t|s|ms|sec|seconds?", re.IGNORECASE)
+_TIME = re.compile(r"(?:elapsed\W*)?time(?:\b|_).*|t|s|ms|sec|seconds?", re.IGNORECASE)
+_PER_SECOND = {
+    "": 1,
+    "s": 1,
+    "sec": 1,
+    "second": 1,
+    "seconds": 1,
+    "ms": 1e3,
+    "msec": 1e3,
+    "us": 1e6,
+    "µs": 1e6,
+}
+_PER_SECOND |= {"μs": 1e6, "milliseconds": 1e3, "microseconds": 1e6, "min": 1 / 60, "minutes": 1 / 60}
 _NO_LEAD = re.compile(r"date.*|timestamp.*|index|sample\W*#?|#|no\.?|nr\.?", re.IGNORECASE)
 
 
@@ -79,20 +95,27 @@ def read_csv_signal(
     Raises
     ------
     InputError
-        Where it is no such file, lacks the lead, or does not tell its rate and none is given.
+        Where it is no such file, lacks the lead, or does not tell its rate and none is given, or tells two.
     """
     text = read_text(path, REMEDY, errors="replace")
     layout = _find_layout(text, path)
     column, name, told_unit = _find_column(layout, lead, path)
-    told_rate = _told_rate(text, layout, path)
-    if told_rate and rate and abs(told_rate - rate) > SAME_RATE * rate:
-        raise InputError(f"--rate {rate:g}: {path} tells a rate of {told_rate:g} Hz; leave --rate out")
-    if not (told_rate or rate):
+    steps = _steps(text, layout, path)
+    told = [found for found in (*_told_rates(layout), _rate_of(steps)) if found]
+    fitting = [found for found in told if not rate or abs(found - rate) <= SAME_RATE * rate]
+    if told and not fitting:
+        raise InputError(f"--rate {rate:g}: {path} tells a rate of {told[0]:g} Hz; leave --rate out")
+    if not rate and told and max(told) - min(told) > SAME_RATE * min(told):
+        raise InputError(
+            f"{path} tells several rates ({', '.join(f'{found:g}' for found in told)} Hz); say which is right: --rate HZ"
+        )
+    if not (told or rate):
         raise InputError(f"{path} does not tell its sampling rate; give it: --rate HZ")
-    values = _read_column(text, layout, column, path)
+    rate = fitting[0] if fitting else rate
+    values = _part(_read_column(text, layout, column, path), steps, rate, path)
     values *= np.float32(factor(unit or told_unit or "mV"))
     gaps = bridge_gaps(values, f"{path}: lead {name}")
-    return Signal(path.stem, name, told_rate or rate, values, gaps), _start(layout.head)
+    return Signal(path.stem, name, rate, values, gaps), _start(layout.head)
 
 
 def _find_column(layout: _Layout, lead: str | None, path: Path) -> tuple[int, str, str | None]:
@@ -151,18 +174,25 @@ def _is_time(cell: str) -> bool:
 def _lay_out(head: list[str], sample: list[str], path: Path) -> _Layout:
     """Return the layout of a file with these lines before its numbers, of which ``sample`` are the first lines."""
     above = next((text for text in reversed(head) if text.strip()), "")
-    told = next((text for text in head if _RATE.search(text)), None)
+    told = next((text for text in head if _rate_in(text)), None)
     numbers = "".join(sample)
     cells = max(_parts(line, ",") for line in sample)
     if ";" in numbers or "\t" in numbers:
         delimiter = ";" if ";" in numbers else "\t"
         decimal = "," if "," in numbers and "." not in numbers else "."
-    elif told and (told != above or _RATE.fullmatch(_value(above))):
+    elif (
+        told
+        and not (cells > 1 and _are_names(head[-1], cells))
+        and (told != above or _RATE.fullmatch(_value(above)))
+    ):
         return _Layout(head, [], _NONE, "," if "," in numbers else ".")
     elif cells == 2 and above and _parts(above, ",") == 1:  # one column, with decimal commas
         delimiter, decimal = _NONE, ","
     else:
-        delimiter, decimal = ",", "," if re.search(r'"[^",]*,[^",]*"', numbers) else "."
+        delimiter, decimal = (
+            ",",
+            "," if "." not in numbers and re.search(r'"[^",]*\d,\d[^",]*"', numbers) else ".",
+        )
     cells = max(_parts(line, delimiter) for line in sample)
     rows = [
         [cell.strip(" '\"") for cell in next(csv.reader([line], delimiter=delimiter))]
@@ -189,26 +219,75 @@ def _value(line: str) -> str:
     return line.partition(",")[2].strip(' "')
 
 
-def _told_rate(text: str, layout: _Layout, path: Path) -> float | None:
-    """Return the rate that the lines above the numbers tell, or a column of times; None where there is neither."""
-    for line in layout.head:
-        if found := _RATE.search(line):
-            return float(found[1].replace(",", ".")) or None
+def _are_names(line: str, cells: int) -> bool:
+    """Return whether the line above numbers names so many columns, and is none of the watch's."""
+    value = _value(line)
+    return _parts(line, ",") == cells and not (_UNIT.fullmatch(value) or _RATE.fullmatch(value))
+
+
+def _rate_in(line: str) -> float | None:
+    """Return the rate that a line above the numbers tells, None where it tells none, or another frequency."""
+    alone = _RATE.fullmatch(line.strip(' "')) or _RATE.fullmatch(_value(line))
+    found = alone or (_IS_RATE.search(line) and _RATE.search(line))
+    return float(found[1].replace(",", ".")) if found else None
+
+
+def _told_rates(layout: _Layout) -> list[float]:
+    """Return the rates that the lines above the numbers tell, each once."""
+    return list(dict.fromkeys(rate for line in layout.head if (rate := _rate_in(line))))
+
+
+def _steps(text: str, layout: _Layout, path: Path) -> np.ndarray | None:
+    """Return the seconds from each sample to the next by a column of times: float32; None where there is none."""
     for column, (name, unit) in enumerate(map(_split, layout.names)):
-        if _TIME.fullmatch(name):
-            try:
-                times = _read_column(text, layout, column, path, most=100_000).astype(np.float64)
-            except InputError:  # clock times
-                return None
-            steps = np.diff(times)
-            mean, middle = (float(steps.mean()), float(np.median(steps))) if len(steps) else (0.0, 0.0)
-            if middle > 0 and abs(mean - middle) < 0.2 * middle:  # the mean is right where times are rounded
-                return (1000 if "ms" in (name.lower(), unit.lower()) or "milli" in name.lower() else 1) / mean
+        if not _TIME.fullmatch(name):
+            continue
+        word = unit.lower() or next(
+            (word for word in re.split(r"[\W_]+", name.lower()) if word in _PER_SECOND and word), ""
+        )
+        if word not in _PER_SECOND:
+            return None
+        try:
+            times = _read_column(text, layout, column, path, np.float64)
+        except InputError:  # clock times
+            return None
+        steps = (np.diff(times) / _PER_SECOND[word]).astype(np.float32)  # a day has 30 million
+        usual = float(np.median(steps)) if len(steps) and (steps >= 0).all() else 0.0
+        return steps if 0 < usual <= 1 / SLOWEST_TOLD else None
     return None
 
 
-def _read_column(text: str, layout: _Layout, column: int, path: Path, most: int | None = None) -> np.ndarray:
-    """Return one column's numbers: float32 (float64 for times), shape (samples,), NaN for cells without one."""
+def _are_long(steps: np.ndarray) -> np.ndarray:
+    """Return which steps between samples are so long that some are missing: bool, shape (samples - 1,)."""
+    return steps > max(LONGEST_STEP[0], LONGEST_STEP[1] * float(np.median(steps)))
+
+
+def _rate_of(steps: np.ndarray | None) -> float | None:
+    """Return the rate by which samples follow one another; None where they do not do so evenly."""
+    if steps is None:
+        return None
+    mean, middle = float(steps[~_are_long(steps)].mean(dtype=np.float64)), float(np.median(steps))
+    return (
+        1 / mean if abs(mean - middle) < 0.2 * middle else None
+    )  # the mean is right where times are rounded
+
+
+def _part(values: np.ndarray, steps: np.ndarray | None, rate: float, path: Path) -> np.ndarray:
+    """Return samples with NaN for those that are missing by the times."""
+    long = np.flatnonzero(_are_long(steps[: len(values) - 1])) if steps is not None else []
+    if not len(long):
+        return values
+    missing = np.maximum(np.rint(steps[long] * rate) - 1, 0)
+    if missing.sum() > MOST_EMPTY * len(values) + 86400 * rate:
+        raise InputError(
+            f"{path} was interrupted for so long ({missing.sum() / rate / 3600:,.0f} hours) that it is no one recording; "
+            "cut it into several files"
+        )
+    return np.insert(values, np.repeat(long + 1, missing.astype(np.int64)), np.nan)
+
+
+def _read_column(text: str, layout: _Layout, column: int, path: Path, kind=np.float32) -> np.ndarray:
+    """Return one column's numbers: of the type ``kind``, shape (samples,), NaN for cells without one."""
     import pandas
 
     try:
@@ -219,12 +298,11 @@ def _read_column(text: str, layout: _Layout, column: int, path: Path, most: int 
             skiprows=len(layout.head),
             header=None,
             usecols=[column],
-            nrows=most,
             na_values=EMPTY,
             keep_default_na=False,
             skip_blank_lines=False,  # one is a sample that is missing
             skipinitialspace=True,
-            dtype=np.float64 if most else np.float32,
+            dtype=kind,
         )
     except (ValueError, pandas.errors.ParserError) as problem:
         raise InputError(

@@ -11,13 +11,16 @@ from ecgbeats.records.edf_files import read_edf
 from ecgbeats.records.headers import read_header
 from ecgbeats.records.leads import choose_lead
 from ecgbeats.records.qrs_band import SLOWEST_RATE
-from ecgbeats.records.record import Signal
+from ecgbeats.records.record import Signal, bridge_gaps
 from ecgbeats.records.units import check_level, factor
 from ecgbeats.records.wfdb_files import read_signal
 
 import numpy as np
 
 SHORTEST_SECONDS = 10
+# A lead that gives the same value for so long is off, or at its limit, and measures nothing. On the 126 records of MIT-BIH
+# the longest such stretch lasts 0.8 s, at the recorder's limit, the next 0.16 s.
+SHORTEST_LEVEL = 1.0  # seconds
 TABLES = (".csv", ".tsv", ".txt")
 OF_WFDB = (".hea", ".dat", ".atr")
 
@@ -107,7 +110,7 @@ def read_recording(
             f"{path} has {signal.rate:g} samples a second, too few to tell beats from one another ({SLOWEST_RATE} are "
             "needed); choose another lead or file"
         )
-    first, signal = _cut(signal, path, limits)
+    first, signal = _cut(_without_levels(signal), path, limits)
     if start is not None:
         start += datetime.timedelta(seconds=first / signal.rate)
     by, said = check_level(
@@ -129,6 +132,21 @@ def _read_wfdb(path: Path, lead: str | None, unit: str | None) -> Signal:
         by = factor(unit) / factor(header.signals[channel].unit)
         signal = replace(signal, millivolts=signal.millivolts * np.float32(by))
     return signal
+
+
+def _without_levels(signal: Signal) -> Signal:
+    """Return a signal whose stretches of one value are gaps: a recorder's mark for nothing may be -32,768."""
+    values = signal.millivolts
+    edges = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1, [len(values)]])
+    long = np.diff(edges) >= SHORTEST_LEVEL * signal.rate
+    if not long.any() or long.all():  # what is flat altogether is told as that
+        return signal
+    millivolts, gaps = values.copy(), signal.gaps.copy()
+    for start, end in zip(edges[:-1][long].tolist(), edges[1:][long].tolist(), strict=True):
+        millivolts[start:end] = np.nan
+        gaps[start:end] = True
+    bridge_gaps(millivolts, signal.name)
+    return replace(signal, millivolts=millivolts, gaps=gaps)
 
 
 def _cut(signal: Signal, path: Path, limits: tuple[float, float]) -> tuple[int, Signal]:

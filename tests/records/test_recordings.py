@@ -101,6 +101,51 @@ def test_an_interrupted_edf_recording_has_a_gap(tmp_path, beating):
     np.testing.assert_allclose(signal.millivolts[~signal.gaps], beating, atol=0.002)
 
 
+def test_samples_that_a_column_of_times_skips_are_a_gap(tmp_path, beating):
+    lines = [f"{i / 360:.3f},{value:.3f}" for i, value in enumerate(beating.tolist())]
+    (tmp_path / "a.csv").write_text("\n".join(["time,II", *lines[:3600], *lines[7200:]]))
+    recording = read(tmp_path / "a.csv")
+    assert (recording.signal.rate, len(recording.signal.millivolts)) == (
+        pytest.approx(360, abs=0.01),
+        len(beating),
+    )
+    np.testing.assert_array_equal(np.flatnonzero(recording.signal.gaps), np.arange(3600, 7200))
+    np.testing.assert_allclose(recording.signal.millivolts[7200:], beating[7200:], atol=0.002)
+
+
+def test_a_filters_frequency_is_no_rate(tmp_path, beating):
+    times = "\n".join(f"{i / 360:.5f},{value:.3f}" for i, value in enumerate(beating.tolist()))
+    for name, head in (("a", "time (s),II 100 Hz low pass (mV)"), ("b", "# low pass 100 Hz\ntime,II")):
+        (tmp_path / f"{name}.csv").write_text(f"{head}\n{times}\n")
+        assert read(tmp_path / f"{name}.csv").signal.rate == pytest.approx(360, abs=0.01)
+    (tmp_path / "c.csv").write_text(f"Sampling rate: 500 Hz\ntime,II\n{times}\n")
+    refused(tmp_path / "c.csv", "500, 360 Hz", "--rate")
+    assert read(tmp_path / "c.csv", rate=360).signal.rate == pytest.approx(360, abs=0.01)
+
+
+def test_times_in_another_unit_do_not_tell_a_rate_of_their_own(tmp_path, beating):
+    lines = [f"{i / 0.36:.3f},{value:.3f}" for i, value in enumerate(beating.tolist())]
+    (tmp_path / "a.csv").write_text("\n".join(["time,II", *lines]))  # milliseconds, of which it says nothing
+    refused(tmp_path / "a.csv", "--rate HZ")
+    assert_same(read(tmp_path / "a.csv", rate=360), beating, "II")
+
+
+def test_numbers_in_quotes(tmp_path, beating):
+    lines = [f'"{i / 360:.5f}","{value:.3f}"' for i, value in enumerate(beating.tolist())]
+    (tmp_path / "a.csv").write_text("\n".join(['"time","II"', *lines]))
+    assert_same(read(tmp_path / "a.csv"), beating, "II")
+
+
+def test_a_lead_that_stays_at_one_value_is_off(tmp_path, beating):
+    """Devices write -32,768 microvolts where nothing was measured, which would be the scale of all that is drawn."""
+    signal = beating.copy()
+    signal[3600:4320] = -32.768
+    signal[8000:8100] = 2
+    found = read(made_recordings.write_wfdb(tmp_path, signal=signal)).signal
+    np.testing.assert_array_equal(np.flatnonzero(found.gaps), np.arange(3600, 4320))
+    assert found.millivolts.min() > -1
+
+
 def test_a_stretch(tmp_path, beating):
     path = made_recordings.write_wfdb(tmp_path, annotated=True)
     recording = read(f"{path}.hea", limits=(20, 45.5))

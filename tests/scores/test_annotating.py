@@ -125,6 +125,7 @@ def test_corrections(tmp_path):
         ("a,delete,", "line 2"),
         ("1100,delete", "line 2"),
         ("9" * 30 + ",delete,", "line 2"),
+        ("9" * 5000 + ",delete,", "line 2"),
     ],
 )
 def test_wrong_corrections_are_refused(tmp_path, line, words):
