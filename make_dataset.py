@@ -29,6 +29,7 @@ from ecgbeats.images.names import image_name
 from ecgbeats.images.preview import save_preview
 from ecgbeats.process import terminal
 from ecgbeats.records.annotations import annotator_suffix
+from ecgbeats.records.headers import read_header
 from ecgbeats.records.record import Beats
 from ecgbeats.records.sources import SOURCES, Source, choose_annotated, choose_records, find_source, shorten
 from ecgbeats.records.symbols import CLASSES
@@ -36,6 +37,8 @@ from ecgbeats.records.wfdb_files import ANNOTATOR, read_annotations, read_record
 
 import cv2
 import numpy as np
+
+SIMULATED = "simulated"  # the database of simulated records
 
 
 def main(arguments: list[str]) -> None:
@@ -63,7 +66,7 @@ def make(sources: list[Source], options, pool: Executor) -> None:
         check_same(existing, plan.options, options.output)
         print(f"{options.output} already holds this data set; nothing to do.")
         return
-    simulated = any(source.simulated for source in plan.sources.values())
+    simulated = any(plan.databases[name] == SIMULATED for name in plan.beats)
     if simulated:
         print(command.SIMULATED_NOTICE)
     tell_beats_behind(plan.annotated)
@@ -138,11 +141,12 @@ def read_options(arguments: list[str]):
 class Plan:
     """What becomes images, before anything is drawn.
 
-    ``sources``, ``annotated`` and ``beats`` hold for each record's name where it is from, its beats, and those chosen;
-    ``options`` is what decides on the result, as dataset.json keeps it.
+    ``sources``, ``databases``, ``annotated`` and ``beats`` hold for each record's name where it is from, its database, its
+    beats, and those chosen; ``options`` is what decides on the result, as dataset.json keeps it.
     """
 
     sources: dict[str, Source]
+    databases: dict[str, str]
     annotated: dict[str, Beats]
     beats: dict[str, Chosen]
     options: dict
@@ -184,7 +188,11 @@ def plan_dataset(sources: list[Source], options, pool: Executor) -> Plan:
         "limit": options.limit,
         "seed": options.seed if options.limit else None,
     }
-    return Plan(source_of, annotated, chosen, described)
+    databases = {  # ours stay simulated wherever they are moved to
+        name: SIMULATED if read_header(path).is_simulated else source_of[name].database
+        for name, path in zip(source_of, paths, strict=True)
+    }
+    return Plan(source_of, databases, annotated, chosen, described)
 
 
 def tell_beats_behind(annotated: dict[str, Beats]) -> None:
@@ -209,7 +217,7 @@ def describe_dataset(source: str, simulated: bool, plan: Plan) -> dict:
         "images": counts.total(),
         "image_size": [IMAGE_SIZE, IMAGE_SIZE],
         "records": list(plan.sources),
-        "database": {name: source.database for name, source in plan.sources.items()},
+        "database": plan.databases,
         "lead": {name: beats.lead for name, beats in plan.annotated.items()},
         "sampling_rate": {name: beats.rate for name, beats in plan.annotated.items()},
         "options": plan.options,

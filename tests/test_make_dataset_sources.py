@@ -2,6 +2,8 @@
 
 import json
 
+from ecgbeats import command
+
 import forked
 import numpy as np
 import pytest
@@ -103,3 +105,20 @@ def test_beats_behind_the_end_are_left_out_in_one_line(tmp_path):
     [line] = [line for line in result.stdout.splitlines() if "Left out" in line]
     assert line.endswith("the end of the signal: 4 (a: 2, c: 2)")
     assert len(contents(tmp_path / "data")) == 8
+
+
+def test_one_simulated_record_makes_all_images_simulated(tmp_path):
+    """Whatever record comes first, and whatever folder it was moved to."""
+    folder = tmp_path / "ward"
+    folder.mkdir()
+    for name in ("a", "b"):
+        write_record(folder, name)
+    header = folder / "b.hea"
+    header.write_text(f"{header.read_text()}# {command.SIMULATED_NOTICE}\n")
+    result = make(folder, "--output", tmp_path / "data")
+    assert result.stdout.count(command.SIMULATED_NOTICE) == 2
+    description = json.loads((tmp_path / "data/dataset.json").read_text())
+    assert description["simulated"] is True
+    assert description["database"] == {"a": "ward", "b": "simulated"}
+    result = make(folder, "--output", tmp_path / "real", "--records", "a")
+    assert command.SIMULATED_NOTICE not in result.stdout

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecgbeats.command import InputError
+from ecgbeats.command import SIMULATED_NOTICE, InputError
 from ecgbeats.reading import need, read_file
 
 REMEDY = "fetch it again, or leave the record out with --records"
@@ -112,6 +112,11 @@ class Header:
     def name(self) -> str:
         """The record's name: that of its files."""
         return self.file.name.removesuffix(".hea")
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether simulation.py made the record, wherever it lies now."""
+        return any(SIMULATED_NOTICE in line for line in self.comments)
 
     def lead_name(self, channel: int) -> str:
         """Return a channel's name, ``signal 1`` or the like where the header gives none."""

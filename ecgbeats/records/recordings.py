@@ -4,11 +4,11 @@ import datetime
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ecgbeats.command import InputError
+from ecgbeats.command import SIMULATED_NOTICE, InputError
 from ecgbeats.records.annotations import convert, read_marks
 from ecgbeats.records.csv_files import SAME_RATE, read_csv_signal
 from ecgbeats.records.edf_files import read_edf
-from ecgbeats.records.headers import read_header
+from ecgbeats.records.headers import Header, read_header
 from ecgbeats.records.leads import choose_lead
 from ecgbeats.records.qrs_band import SLOWEST_RATE
 from ecgbeats.records.record import Signal, bridge_gaps
@@ -96,13 +96,14 @@ def read_recording(
     InputError
         Where the file cannot be read, lacks the lead, or holds there no signal that could be an ECG.
     """
-    start = None
+    start, simulated = None, False
     if path.suffix.lower() == ".edf":
         signal, start = read_edf(path, lead, unit)
     elif path.suffix.lower() in TABLES:
         signal, start = read_csv_signal(path, lead, rate, unit)
     else:
-        signal = _read_wfdb(path, lead, unit)
+        signal, header = _read_wfdb(path, lead, unit)
+        simulated = header.is_simulated
     if rate and abs(signal.rate - rate) > SAME_RATE * rate:
         raise InputError(f"--rate {rate:g}: {path} tells a rate of {signal.rate:g} Hz; leave --rate out")
     if signal.rate < SLOWEST_RATE:
@@ -118,10 +119,11 @@ def read_recording(
     )
     if by != 1:
         signal = replace(signal, millivolts=signal.millivolts * np.float32(by))
-    return Recording(path, signal, first, start, (said,) if said else ())
+    told = [f"The record is {SIMULATED_NOTICE}."] * simulated + [said] * bool(said)
+    return Recording(path, signal, first, start, tuple(told))
 
 
-def _read_wfdb(path: Path, lead: str | None, unit: str | None) -> Signal:
+def _read_wfdb(path: Path, lead: str | None, unit: str | None) -> tuple[Signal, Header]:
     header = read_header(path)
     channel = choose_lead([line.description for line in header.signals], lead, f"{path}.hea")
     names = [line.description for line in header.signals]
@@ -131,7 +133,7 @@ def _read_wfdb(path: Path, lead: str | None, unit: str | None) -> Signal:
     if unit:
         by = factor(unit) / factor(header.signals[channel].unit)
         signal = replace(signal, millivolts=signal.millivolts * np.float32(by))
-    return signal
+    return signal, header
 
 
 def _without_levels(signal: Signal) -> Signal:

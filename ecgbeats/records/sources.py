@@ -10,7 +10,6 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.folders import is_unfinished, refuse_unfinished, whole_folder
 from ecgbeats.records.databases import DATABASES
-from ecgbeats.records.headers import read_header
 from ecgbeats.records.wfdb_files import find_records
 
 # Where records that are downloaded or made are kept, below the current folder.
@@ -30,14 +29,12 @@ class Source:
         One of SOURCES, or the name of the user's folder.
     names : list of str
         Of its records.
-    simulated : bool
     """
 
     given: str
     folder: Path
     database: str
     names: list[str]
-    simulated: bool
 
 
 def find_source(source: str) -> Source:
@@ -52,14 +49,8 @@ def find_source(source: str) -> Source:
     if not names:
         raise InputError(f"{source} holds no WFDB records (no .hea file); give the folder that holds them")
     refuse_unfinished(folder, "make the records again")
-    # Ours stay simulated wherever the folder is moved to.
-    comments = read_header(folder / names[0]).comments
-    simulated = any(command.SIMULATED_NOTICE in line for line in comments)
-    if simulated:
-        database = "simulated"
-    else:
-        database = source if source in SOURCES else os.path.basename(os.path.abspath(folder))
-    return Source(source, folder, database, names, simulated)
+    database = source if source in SOURCES else os.path.basename(os.path.abspath(folder))
+    return Source(source, folder, database, names)
 
 
 def choose_records(sources: list[Source], wanted: list[str] | None) -> dict[str, Source]:

@@ -2,7 +2,7 @@
 
 import datetime
 
-from ecgbeats.command import InputError
+from ecgbeats.command import SIMULATED_NOTICE, InputError
 from ecgbeats.records.recordings import find_recording, read_beats, read_recording
 
 import made_recordings
@@ -163,6 +163,13 @@ def test_the_units_option_stands_above_the_file(tmp_path, beating):
     recording = read(path, unit="uV")
     assert recording.said == ()
     assert_same(recording, beating, "II", within=0.05)
+
+
+def test_a_simulated_record_says_so(tmp_path):
+    path = made_recordings.write_wfdb(tmp_path)
+    header = path.with_suffix(".hea")
+    header.write_text(f"{header.read_text()}# {SIMULATED_NOTICE}\n")
+    assert SIMULATED_NOTICE in read(path).said[0]
 
 
 def refused(path, *words, **options):

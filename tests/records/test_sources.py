@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from functools import partial
 
-from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.choice import choose_beats
 from ecgbeats.records.sources import choose_annotated, choose_records, find_source
@@ -61,7 +60,7 @@ def test_svdb_is_downloaded_as_physionet_has_it(physionet, svdb, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     source = find_source("svdb")
     assert "234 files of the MIT-BIH Supraventricular Arrhythmia Database" in capsys.readouterr().out
-    assert (str(source.folder), source.database, source.simulated) == ("records/svdb", "svdb", False)
+    assert (str(source.folder), source.database) == ("records/svdb", "svdb")
     assert len(source.names) == 78
     for line in (svdb / "SHA256SUMS.txt").read_text().splitlines():
         checksum, name = line.split()
@@ -90,9 +89,6 @@ def test_a_folder_names_its_database(tmp_path, monkeypatch):
     monkeypatch.chdir(folder)
     for given in (str(folder), ".", f"../{folder.name}/"):
         assert find_source(given).database == "ward 7"
-    header = folder / "a.hea"
-    header.write_text(f"{header.read_text()}# {command.SIMULATED_NOTICE}\n")
-    assert find_source(".").database == "simulated"
 
 
 def test_records_of_several_sources(tmp_path):
