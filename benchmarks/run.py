@@ -38,6 +38,7 @@ BENCHMARKS = {
     "time_to_score": ("time_to_score.py DATA", "--limit 8 --batch-size 8 --seconds 1 --epochs 1"),
     "devices": ("devices.py --data DATA", "--devices 2 --batch-size 8 --steps 3 --precisions float32"),
     "scaling": ("devices.py --gpus", "--model fast --seconds 1"),
+    "machines": ("machines.py --data DATA", "--batch-size 8 --epochs 2 --rounds 1"),
     "gpu": ("gpu.py --data DATA", "--models fast --seconds 1 --matrices 4096"),
 }
 NEED_GPU = ("scaling", "gpu")
