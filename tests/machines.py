@@ -4,6 +4,7 @@ import os
 import socket
 
 import forked
+from conftest import once
 
 NAMES = [f"KERAS_DISTRIBUTION_{name}" for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")]
 
@@ -17,7 +18,16 @@ def free_port() -> int:
 
 def place(process: int, processes: int, address: str) -> dict[str, str]:
     """Return the environment of a process."""
-    return {"KERAS_BACKEND": "jax", **dict(zip(NAMES, (address, str(processes), str(process)), strict=True))}
+    return on_jax() | dict(zip(NAMES, (address, str(processes), str(process)), strict=True))
+
+
+def on_jax() -> dict[str, str]:
+    """Return an environment for JAX in which TensorFlow is not installed, which Keras else imports too."""
+
+    def make(folder):
+        (folder / "tensorflow.py").write_text("raise ImportError('No module named tensorflow')\n")
+
+    return {"KERAS_BACKEND": "jax", "PYTHONPATH": str(once("no-tensorflow", make)[0])}
 
 
 def start(
@@ -48,9 +58,9 @@ def prepare(*calls) -> None:
         function(*arguments)
 
 
-def end(commands: list[forked.Command], **options) -> list:
-    """Wait for all; return their results."""
-    return [command.end(**options) for command in commands]
+def end(commands: list[forked.Command]) -> list:
+    """Wait for all; return their results. Four processes share two cores, so that may take long."""
+    return [command.end(timeout=900) for command in commands]
 
 
 # -- what tests do to a process --------------------------------------------------------------------------------

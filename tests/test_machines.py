@@ -36,7 +36,7 @@ def assert_one_line(result, status: int, *words: str) -> None:
 
 def train_alone(*arguments, patches=()) -> None:
     (result,) = machines.end(
-        machines.start(*arguments, processes=1, env=lambda _: {"KERAS_BACKEND": "jax"}, patches=patches)
+        machines.start(*arguments, processes=1, env=lambda _: machines.on_jax(), patches=patches)
     )
     assert (result.returncode, result.stderr) == (0, "")
 
@@ -88,7 +88,7 @@ def test_a_process_that_dies_ends_the_other_and_one_or_two_go_on(victim, tmp_pat
     arguments = ("--data", small_images, *FAST, "--resume", "--output")
     train_alone(*arguments, tmp_path / "unbroken")
     commands = machines.start(*arguments, tmp_path / "run", patches=[(victim, forked.die_at_batch, 2, 1)])
-    assert_one_line(commands[victim].end(), 1, "training was killed")
+    assert_one_line(machines.end(commands[victim : victim + 1])[0], 1, "training was killed")
     died = time.monotonic()
     assert_one_line(commands[1 - victim].end(), 1, f"process {1 - victim}: {LOST}", "--resume")
     assert time.monotonic() - died < 60
@@ -112,7 +112,7 @@ def test_a_run_of_one_goes_on_with_two_inside_an_epoch(tmp_path, small_images):
             *arguments,
             tmp_path / "run",
             processes=1,
-            env=lambda _: {"KERAS_BACKEND": "jax"},
+            env=lambda _: machines.on_jax(),
             patches=[(None, forked.die_inside_an_epoch, 2)],
         )
     )
@@ -132,7 +132,7 @@ def test_a_signal_to_one_ends_both(number, status, tmp_path, small_images):
     )
     wait_for(tmp_path / "run" / "log.csv", commands)
     commands[1].kill(number)
-    other = commands[1].end()
+    (other,) = machines.end(commands[1:])
     ended = time.monotonic()
     assert (other.returncode, other.stderr) == (status, "")
     assert_one_line(commands[0].end(), 1, LOST)
@@ -201,8 +201,7 @@ def test_a_process_that_starts_alone_says_for_what_it_waits(process, tmp_path, s
 @pytest.mark.slow
 def test_what_slurm_says_is_enough(tmp_path, small_images):
     def env(process):
-        return {
-            "KERAS_BACKEND": "jax",
+        return machines.on_jax() | {
             "SLURM_JOB_ID": "7",
             "SLURM_STEP_NODELIST": "localhost",
             "SLURM_NTASKS": "2",
@@ -219,7 +218,7 @@ def test_what_slurm_says_is_enough(tmp_path, small_images):
 
 
 def test_wrong_variables_are_refused_before_anything_is_imported(run, no_keras, tmp_path):
-    env = no_keras | machines.place(2, 2, "127.0.0.1:1234")
+    env = machines.place(2, 2, "127.0.0.1:1234") | no_keras
     result = run("train_keras.py", "--data", "x", "--output", tmp_path / "run", env=env)
     assert_refused(result, "KERAS_DISTRIBUTION_PROCESS_ID=2", "numbered 0 to 1")
 
