@@ -6,6 +6,7 @@ import signal
 import time
 
 from ecgbeats.command import InputError
+from ecgbeats.runs import guard
 from ecgbeats.runs.machines import Place, read_place
 
 import forked
@@ -215,6 +216,19 @@ def test_what_slurm_says_is_enough(tmp_path, small_images):
     results = machines.end(machines.start(*arguments, env=env))
     assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 2
     assert len(read(tmp_path / "run", "config.json")["devices"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("problem", "lost"),
+    [
+        (ValueError("UNKNOWN: Gloo AllGather failed: Connection reset by peer"), True),
+        (RuntimeError("UNAVAILABLE: Socket closed"), True),
+        (RuntimeError("RESOURCE_EXHAUSTED: Out of memory"), False),
+        (InputError("--data Gloo : no such folder"), False),
+    ],
+)
+def test_an_error_says_whether_another_process_is_gone(problem, lost):
+    assert guard._lost_others(problem) == lost
 
 
 def test_wrong_variables_are_refused_before_anything_is_imported(run, no_keras, tmp_path):

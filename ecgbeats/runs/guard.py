@@ -18,8 +18,8 @@ from ecgbeats.runs.machines import read_place
 
 # The status of a child that lost the others while it was in Python, where it could still choose one.
 _LOST = 75
-# What JAX' errors name when another process is gone, and not when this one is at fault.
-_SIGNS = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED", "coordination", "heartbeat")
+# What JAX says when another process is gone, and not when this one is at fault: by Gloo, NCCL or the coordination service.
+_SIGNS = ("Gloo ", "NCCL ", "UNAVAILABLE: ", "DEADLINE_EXCEEDED: ", "CANCELLED: ", "coordination_service")
 
 _to_parent = None  # the child's end of the pipe
 
@@ -106,9 +106,7 @@ def _be_child(main: Callable[[list[str]], int | None], say: int, alive: int) -> 
         try:
             return main(arguments)
         except Exception as problem:
-            if type(problem).__name__ != "JaxRuntimeError" or not any(
-                sign in str(problem) for sign in _SIGNS
-            ):
+            if not _lost_others(problem):
                 raise
             if wants_traceback():
                 import traceback
@@ -127,3 +125,10 @@ def _be_child(main: Callable[[list[str]], int | None], say: int, alive: int) -> 
     except SystemExit as end:
         sys.stdout.flush()
         os._exit(end.code or 0)
+
+
+def _lost_others(problem: BaseException) -> bool:
+    """Return whether an error says that another process is gone. It comes as JaxRuntimeError, but as ValueError too."""
+    if isinstance(problem, InputError | OSError):
+        return False
+    return any(sign in str(problem) for sign in _SIGNS)
