@@ -214,7 +214,7 @@ class DataGenerator(keras.utils.PyDataset):
             index = np.concatenate([index, np.resize(order, self._rows - real)])
         part, parts = self.part
         own = slice(len(index) * part // parts, len(index) * (part + 1) // parts)
-        images = self._draw(index, own, np.random.default_rng([self.seed, epoch, batch]))
+        images = self._draw(index, np.random.default_rng([self.seed, epoch, batch]), own)
         labels = self.images.labels[index[own]]
         if self._rows is None:
             return images, labels
@@ -246,7 +246,7 @@ class DataGenerator(keras.utils.PyDataset):
             drawn.append(np.concatenate([*rounds, of_class[:0]])[:count])
         return np.concatenate(drawn)
 
-    def _draw(self, index: np.ndarray, own: slice, random: np.random.Generator) -> np.ndarray:
+    def _draw(self, index: np.ndarray, random: np.random.Generator, own: slice = slice(None)) -> np.ndarray:
         """Return the ``own`` ones of the images at ``index``, cropped and moved at random if that is asked for."""
         if not self.augment and not self.shift:
             return self.images.gather(index[own])[..., np.newaxis]
