@@ -44,10 +44,25 @@ AMPLITUDE_PERCENTILES = (0.1, 99.9)
 AMPLITUDE_MARGIN = 0.2
 
 
+def less_baseline(signal: np.ndarray, rate: float) -> np.ndarray:
+    """Return a record's signal less its baseline, the median of the second around: float64, in the signal's unit.
+
+    ``signal`` and ``rate`` are as for :func:`amplitudes`.
+    """
+    signal = signal.astype(np.float64)
+    # Fifty values for a median, one median each tenth of a second: that many describe something so slow.
+    hop, step = max(1, round(BASELINE_SECONDS / 50 * rate)), 5
+    coarse = signal[::hop]
+    reach = round(BASELINE_SECONDS * rate / hop / 2)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(coarse, reach, "edge"), 2 * reach + 1)
+    medians = np.median(around[::step], axis=1)
+    return signal - np.interp(np.arange(len(signal)), np.arange(len(medians)) * hop * step, medians)
+
+
 def amplitudes(signal: np.ndarray, rate: float) -> np.ndarray:
     """Return a record's signal less its baseline, on the record's own scale.
 
-    The baseline is the median of the second around. 0 and 1 are the percentiles AMPLITUDE_PERCENTILES of the
+    The baseline is that of :func:`less_baseline`. 0 and 1 are the percentiles AMPLITUDE_PERCENTILES of the
     whole record, widened by AMPLITUDE_MARGIN; what lies beyond is clipped. A flat signal is 0.5.
 
     Parameters
@@ -61,14 +76,7 @@ def amplitudes(signal: np.ndarray, rate: float) -> np.ndarray:
     -------
     numpy.ndarray, float64, shape (samples,)
     """
-    signal = signal.astype(np.float64)
-    # Fifty values for a median, one median each tenth of a second: that many describe something so slow.
-    hop, step = max(1, round(BASELINE_SECONDS / 50 * rate)), 5
-    coarse = signal[::hop]
-    reach = round(BASELINE_SECONDS * rate / hop / 2)
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(coarse, reach, "edge"), 2 * reach + 1)
-    medians = np.median(around[::step], axis=1)
-    level = signal - np.interp(np.arange(len(signal)), np.arange(len(medians)) * hop * step, medians)
+    level = less_baseline(signal, rate)
     low, high = np.percentile(level, AMPLITUDE_PERCENTILES)
     if not high > low:
         return np.full(len(signal), 0.5)
