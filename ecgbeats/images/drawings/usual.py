@@ -49,6 +49,28 @@ class Surroundings:
     rr_interval: float
 
 
+@dataclass(frozen=True)
+class Beats:
+    """A record's beats made alike.
+
+    Attributes
+    ----------
+    signal : numpy.ndarray, float64, shape (samples,)
+        Less its baseline, smoothed, upright, 1 being the swing of the record's late beats.
+    samples : numpy.ndarray, int64, shape (beats,)
+        Where the middle of each beat is.
+    rr_intervals : numpy.ndarray, float64, shape (beats,)
+        The interval that ends at each beat, 1 being the record's usual one; for the first beat it is 1.
+    surroundings : list of Surroundings
+        Of each BLOCK of beats.
+    """
+
+    signal: np.ndarray
+    samples: np.ndarray
+    rr_intervals: np.ndarray
+    surroundings: list[Surroundings]
+
+
 def drawer(record: Record) -> Callable[[int], np.ndarray]:
     """Return the function that draws a beat of ``record`` beside what is usual around it, given its index.
 
@@ -60,20 +82,14 @@ def drawer(record: Record) -> Callable[[int], np.ndarray]:
     where the signal is high: the neighbours' QRS complexes and P waves run down in bands, straight ones while the
     rhythm is regular, and none in fibrillation.
     """
-    rr_intervals = _rr_intervals(record)
-    signal = cv2.GaussianBlur(
-        less_baseline(record.signal, record.rate)[None], (0, 0), SMOOTHING * record.rate
-    )[0]
-    late = _latest(rr_intervals)
-    samples = _aligned(signal, record.samples, late, record.rate)
-    scaled = _scaled(signal, samples[late], record.rate)
-    blocks = [_surroundings(rr_intervals, start) for start in range(0, len(samples), BLOCK)]
-    draw_beat = _beat_band(scaled, samples, record.rate, blocks)
-    draw_bars = _bar_band(rr_intervals, blocks)
-    draw_around = _around_band(scaled, samples, record.rate)
+    beats = prepare(record)
+    draw_beat = _beat_band(beats, record.rate)
+    draw_bars = _bar_band(beats)
+    draw_around = _around_band(beats, record.rate)
+    number = len(beats.samples)
 
     def draw_usual(beat: int) -> np.ndarray:
-        beat %= len(samples)
+        beat %= number
         image = np.full((IMAGE_SIZE, IMAGE_SIZE), WHITE, np.uint8)
         draw_beat(image, beat)
         image[BAR_ROWS] = draw_bars(beat)
@@ -81,6 +97,18 @@ def drawer(record: Record) -> Callable[[int], np.ndarray]:
         return image
 
     return draw_usual
+
+
+def prepare(record: Record) -> Beats:
+    """Return the beats of ``record`` made alike, whatever its recorder, its rate and its annotator."""
+    rr_intervals = _rr_intervals(record)
+    late = _latest(rr_intervals)
+    signal = cv2.GaussianBlur(
+        less_baseline(record.signal, record.rate)[None], (0, 0), SMOOTHING * record.rate
+    )[0]
+    samples = _aligned(signal, record.samples, late, record.rate)
+    blocks = [_surroundings(rr_intervals, start) for start in range(0, len(samples), BLOCK)]
+    return Beats(_scaled(signal, samples[late], record.rate), samples, rr_intervals, blocks)
 
 
 def _rr_intervals(record: Record) -> np.ndarray:
@@ -107,7 +135,7 @@ def _latest(rr_intervals: np.ndarray) -> np.ndarray:
     return order[int(LONGEST_SHARE * len(order)) :][: max(3, round(LATE_SHARE * len(order)))]
 
 
-def _around(signal: np.ndarray, samples: np.ndarray, before: int, after: int) -> np.ndarray:
+def cut_out(signal: np.ndarray, samples: np.ndarray, before: int, after: int) -> np.ndarray:
     """Return the signal from ``before`` samples before to ``after`` after each beat; its ends go on outside."""
     return np.pad(signal, (before, after), "edge")[samples[:, None] + np.arange(before + after + 1)]
 
@@ -121,8 +149,8 @@ def _aligned(signal: np.ndarray, samples: np.ndarray, late: np.ndarray, rate: fl
     for _ in range(2):
         if not move:
             break
-        median = np.median(_around(signal, samples[late], reach, reach), axis=0)
-        wide = _around(signal, samples, reach + move, reach + move)
+        median = np.median(cut_out(signal, samples[late], reach, reach), axis=0)
+        wide = cut_out(signal, samples, reach + move, reach + move)
         # Less its mean, so that a level of the signal counts for nothing.
         fit = np.stack(
             [wide[:, k : k + len(median)] @ (median - median.mean()) for k in range(2 * move + 1)], axis=1
@@ -131,7 +159,7 @@ def _aligned(signal: np.ndarray, samples: np.ndarray, late: np.ndarray, rate: fl
         fit -= 0.02 * np.abs(fit).max(axis=1, keepdims=True) * np.abs(np.arange(-move, move + 1)) / move
         samples = np.clip(samples + fit.argmax(axis=1) - move, 0, len(signal) - 1)
         move //= 2
-    median = np.median(_around(signal, samples[late], reach, reach), axis=0)
+    median = np.median(cut_out(signal, samples[late], reach, reach), axis=0)
     energy = np.gradient(median) ** 2
     if energy.sum() > 0:
         samples = samples + round(float(np.average(np.arange(-reach, reach + 1), weights=energy)))
@@ -141,41 +169,43 @@ def _aligned(signal: np.ndarray, samples: np.ndarray, late: np.ndarray, rate: fl
 def _scaled(signal: np.ndarray, samples: np.ndarray, rate: float) -> np.ndarray:
     """Return the signal in units of these beats' median swing, turned so that their QRS complex points up."""
     reach = max(1, round(0.1 * rate))
-    beats = _around(signal, samples, reach, reach)
+    beats = cut_out(signal, samples, reach, reach)
     swing = float(np.median(np.ptp(beats, axis=1)))
     middle = np.median(beats, axis=0)[reach - reach // 2 : reach + reach // 2 + 1]
     sign = -1.0 if -middle.min() > middle.max() else 1.0
     return signal * (sign / swing) if swing > np.finfo(np.float32).tiny else np.zeros_like(signal)
 
 
-def _beat_band(scaled: np.ndarray, samples: np.ndarray, rate: float, blocks: list[Surroundings]) -> Callable:
+def _beat_band(beats: Beats, rate: float) -> Callable[[np.ndarray, int], None]:
     """Return the function that draws a beat over the usual one into an image."""
     before, after = strip_reach(BEAT_BAND, rate)
-    depth = np.clip((HIGHEST - scaled) / (HIGHEST - LOWEST), 0, 1)
-    beats = _around(depth, samples, before, after)
-    usual = np.full((len(blocks), BEAT_BAND.bottom, IMAGE_SIZE), WHITE, np.uint8)
-    for image, block in zip(usual, blocks, strict=True):
-        median = np.median(beats[block.beats], axis=0)
+    depth = np.clip((HIGHEST - beats.signal) / (HIGHEST - LOWEST), 0, 1)
+    cut = cut_out(depth, beats.samples, before, after)
+    usual = np.full((len(beats.surroundings), BEAT_BAND.bottom, IMAGE_SIZE), WHITE, np.uint8)
+    for image, block in zip(usual, beats.surroundings, strict=True):
+        median = np.median(cut[block.beats], axis=0)
         strip_line(BEAT_BAND, median, rate)(image, before, USUAL_GRAY)
     line = strip_line(BEAT_BAND, depth, rate)
 
     def draw_beat(image: np.ndarray, beat: int) -> None:
-        line(image, int(samples[beat]))
+        line(image, int(beats.samples[beat]))
         band = image[: BEAT_BAND.bottom]
         np.minimum(band, usual[beat // BLOCK], out=band)
 
     return draw_beat
 
 
-def _bar_band(rr_intervals: np.ndarray, blocks: list[Surroundings]) -> Callable[[int], np.ndarray]:
+def _bar_band(beats: Beats) -> Callable[[int], np.ndarray]:
     """Return the function that draws the bars of the RR intervals around a beat."""
     height, bars = BAR_ROWS.stop - BAR_ROWS.start, IMAGE_SIZE // BAR_WIDTH
-    heights = np.clip(np.rint(rr_intervals * USUAL_BAR), 1, height)
+    heights = np.clip(np.rint(beats.rr_intervals * USUAL_BAR), 1, height)
     heights[0] = 0  # the first beat ends no interval
     filled = np.arange(height, 0, -1)[:, None] <= np.pad(heights, (BARS_BEFORE, bars))
     drawn = np.where(filled, BAR_GRAY, WHITE).astype(np.uint8).repeat(BAR_WIDTH, axis=1)
     drawn[:, BAR_WIDTH - 1 :: BAR_WIDTH] = WHITE
-    marks = [height - int(np.clip(round(block.rr_interval * USUAL_BAR), 1, height)) for block in blocks]
+    marks = [
+        height - int(np.clip(round(block.rr_interval * USUAL_BAR), 1, height)) for block in beats.surroundings
+    ]
 
     def draw_bars(beat: int) -> np.ndarray:
         band = drawn[:, beat * BAR_WIDTH : beat * BAR_WIDTH + IMAGE_SIZE].copy()
@@ -188,19 +218,19 @@ def _bar_band(rr_intervals: np.ndarray, blocks: list[Surroundings]) -> Callable[
     return draw_bars
 
 
-def _around_band(scaled: np.ndarray, samples: np.ndarray, rate: float) -> Callable[[int], np.ndarray]:
+def _around_band(beats: Beats, rate: float) -> Callable[[int], np.ndarray]:
     """Return the function that draws the beats around one, each in rows of its own."""
     columns = np.rint((np.arange(IMAGE_SIZE) - AROUND_COLUMN) * AROUND_SECONDS * rate).astype(np.int64)
     # Averaged over a column, so that a narrow peak does not slip between two.
-    scaled = cv2.blur(scaled[None], (max(1, round(AROUND_SECONDS * rate)), 1))[0]
-    gray = np.clip(128 - 120 * np.arcsinh(scaled * FAINT) / np.arcsinh(FAINT), 0, 250).astype(np.uint8)
-    rows = np.arange(-BEATS_BEFORE, BEATS_AFTER + 1).repeat(ROWS_A_BEAT)
+    signal = cv2.blur(beats.signal[None], (max(1, round(AROUND_SECONDS * rate)), 1))[0]
+    gray = np.clip(128 - 120 * np.arcsinh(signal * FAINT) / np.arcsinh(FAINT), 0, 250).astype(np.uint8)
+    samples, rows = beats.samples, np.arange(-BEATS_BEFORE, BEATS_AFTER + 1).repeat(ROWS_A_BEAT)
     first_own = BEATS_BEFORE * ROWS_A_BEAT
 
     def draw_around(beat: int) -> np.ndarray:
-        beats = beat + rows
-        inside = (beats >= 0) & (beats < len(samples))
-        places = samples[np.clip(beats, 0, len(samples) - 1), None] + columns
+        neighbours = beat + rows
+        inside = (neighbours >= 0) & (neighbours < len(samples))
+        places = samples[np.clip(neighbours, 0, len(samples) - 1), None] + columns
         band = gray[np.clip(places, 0, len(gray) - 1)]
         band[~inside] = WHITE
         band[[first_own - 1, first_own + ROWS_A_BEAT]] = WHITE
