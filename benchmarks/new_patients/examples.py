@@ -13,7 +13,7 @@ from ecgbeats.records.record import Record
 
 import numpy as np
 
-from benchmarks.new_patients.made import make_rhythm
+from benchmarks.new_patients.made import KINDS, make_rhythm
 from benchmarks.new_patients.numbers import numbers
 from benchmarks.new_patients.patients import CLASSES, Patient
 from benchmarks.new_patients.scores import kept
@@ -49,7 +49,8 @@ class Examples:
 
 
 def read_examples(patients: list[Patient], kind: str, drawing: str, folder: Path) -> Examples:
-    """Return examples of a kind: ``own``, ``second`` (leads) or ``made-SEED``; drawn once, then read from ``folder``."""
+    """Return examples of a kind: ``own``, ``second`` (leads), ``made-SEED`` or, of one kind
+    of rhythm, ``fibrillation-SEED``, ``early-SEED``; drawn once, then read from ``folder``."""
     file = folder / f"{drawing}-{kind}.npy"
     if not file.exists():
         parts = list(_choose(patients, kind))
@@ -87,7 +88,10 @@ def _choose(patients: list[Patient], kind: str) -> Iterator[tuple[int, Record, n
             beats = kept(patient)
             yield number, patient.leads[0], beats, patient.labels[beats]
             continue
-        made, lead = (patient, 1) if name == "second" else (make_rhythm(patient, int(seed)), int(seed) % 2)
+        kinds = KINDS if name == "made" else {name: 1.0}
+        made, lead = (
+            (patient, 1) if name == "second" else (make_rhythm(patient, int(seed), kinds), int(seed) % 2)
+        )
         random = np.random.default_rng([number, int(seed or 0)])
         found = [
             random.permutation(np.flatnonzero(made.labels == CLASSES.index(c)))[:most]

@@ -16,10 +16,12 @@ BEFORE_BEAT = 0.26  # seconds: the cut before a beat, ahead of its P wave
 AFTER_BEAT = 0.40  # seconds that keep their shape after a beat, where the cycle has the room
 SHORTEST = 0.30  # seconds, of a made RR interval
 STRETCH = 40, 160  # beats of one plan
+# How often a stretch is what: fibrillation, single early beats, runs of early beats.
+KINDS = {"fibrillation": 0.4, "early": 0.4, "runs": 0.2}
 
 
-def make_rhythm(patient: Patient, seed: int) -> Patient:
-    """Return a patient whose beats have other intervals, planned anew every STRETCH beats."""
+def make_rhythm(patient: Patient, seed: int, kinds: dict[str, float] = KINDS) -> Patient:
+    """Return a patient whose beats have other intervals, planned anew every STRETCH beats as one of ``kinds``."""
     random = np.random.default_rng([seed, *patient.name.encode()])
     record = patient.leads[0]
     rate = record.rate
@@ -31,7 +33,7 @@ def make_rhythm(patient: Patient, seed: int) -> Patient:
     while position < len(usable):
         stretch = usable[position : position + int(random.integers(*STRETCH))]
         position += len(stretch)
-        made = plan(random, patient.labels[stretch], rr[stretch], usual)
+        made = plan(random, kinds, patient.labels[stretch], rr[stretch], usual)
         beats.append(stretch)
         for target, values in zip((lengths, labels, fibrillates), made, strict=True):
             target.append(values)
@@ -43,10 +45,10 @@ def make_rhythm(patient: Patient, seed: int) -> Patient:
 
 
 def plan(
-    random, labels: np.ndarray, rr: np.ndarray, usual: float
+    random, kinds: dict[str, float], labels: np.ndarray, rr: np.ndarray, usual: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the interval (s) that follows each beat of a stretch, each beat's label, and whether it fibrillates."""
-    number, kind = len(labels), random.choice(["fibrillation", "early", "runs"], p=[0.4, 0.4, 0.2])
+    number, kind = len(labels), random.choice(list(kinds), p=list(kinds.values()))
     labels = labels.copy()
     none = np.zeros(number, bool)
     if kind == "fibrillation":
