@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     patients = _patients(options)
     with command.quiet_import():
-        _one_thread()
+        one_thread()
     kinds = ["own", *(kind for kind in options.further if kind != "none")]
     parts = [read_examples(patients, kind, options.drawing, options.output) for kind in kinds]
     recipe = RECIPES["numbers" if options.drawing == "numbers" else "images"]
@@ -70,6 +70,7 @@ def main(arguments: list[str]) -> None:
             file = files[seed, fold] = options.output / f"{options.name}-{seed}-{fold}.npy"
             if fold in options.folds and not file.exists():
                 model = train(recipe, parts, trains & (fold_of != fold), seed * 100 + fold)
+                model.save(file.with_suffix(".keras"))
                 partial = file.with_suffix(".partial.npy")
                 np.save(
                     partial, predict(model, own.inputs[np.isin(own.patient, np.flatnonzero(fold_of == fold))])
@@ -93,13 +94,14 @@ def main(arguments: list[str]) -> None:
         "bias": bias,
     }
     row |= {name: round(value, 4) for name, value in scores.items()}
-    _add_row(options.output / "experiments.csv", row)
+    add_row(options.output / "experiments.csv", row)
     print(", ".join(f"{name} {value}" for name, value in row.items()))
     rows = by_patient(patients, true, [decide(values, bias) for values in found])
     print(harness.table(["DS1", "S", "found", "false", "V", "found", "false"], rows))
 
 
-def _one_thread() -> None:
+def one_thread() -> None:
+    """Let TensorFlow use one thread, so that experiments can share a machine."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     import tensorflow as tf
 
@@ -115,7 +117,8 @@ def _patients(options):
     return pickle.loads(file.read_bytes())
 
 
-def _add_row(file: Path, row: dict) -> None:
+def add_row(file: Path, row: dict) -> None:
+    """Add a line to a CSV file, with a header if it is new."""
     new = not file.exists()
     with file.open("a", newline="") as stream:
         writer = csv.DictWriter(stream, list(row))

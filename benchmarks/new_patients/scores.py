@@ -49,6 +49,8 @@ def summary(patients: list[Patient], true: list, predicted: list) -> dict[str, f
     found = {}
     for part in ("ds1", "svdb"):
         inside = [i for i, patient in enumerate(patients) if patient.part == part]
+        if not inside:
+            continue
         together = [np.concatenate([values[i] for i in inside]) for values in (true, predicted, weight)]
         for label in (S, V):
             name = f"{part}_{CLASSES[label]}"
@@ -77,7 +79,8 @@ def best_summary(patients: list[Patient], true: list, probabilities: list) -> tu
     for bias in BIASES:
         tried[bias] = summary(patients, true, [decide(values, bias) for values in probabilities])
     best = max(
-        tried, key=lambda bias: sum(tried[bias][name] for name in ("ds1_S", "svdb_S", "ds1_V", "svdb_V"))
+        tried,
+        key=lambda bias: sum(tried[bias].get(name, 0) for name in ("ds1_S", "svdb_S", "ds1_V", "svdb_V")),
     )
     return tried[best], float(best)
 
