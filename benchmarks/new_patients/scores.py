@@ -56,6 +56,8 @@ def summary(patients: list[Patient], true: list, predicted: list) -> dict[str, f
             name = f"{part}_{CLASSES[label]}"
             found[name] = f1(*together, label)
             having = [i for i in inside if (true[i] == label).sum() >= FEWEST]
+            if not having:
+                continue
             scores = [f1(true[i], predicted[i], weight[i], label) for i in having]
             found |= zip(
                 (f"{name}_q1", f"{name}_median", f"{name}_q3"),
