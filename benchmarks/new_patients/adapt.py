@@ -105,7 +105,7 @@ def main(arguments: list[str]) -> None:
         scores = summary(scored, true, predicted)
         row = {"experiment": options.name, "way": name, "bias": bias}
         row |= {key: round(value, 4) for key, value in scores.items()}
-        add_row(options.output / "adaptation.csv", row)
+        add_row(options.output / "adaptation.csv", row, ("experiment", "way"))
         print(", ".join(f"{key} {value}" for key, value in row.items()))
         print(
             harness.table(

@@ -71,11 +71,9 @@ def main(arguments: list[str]) -> None:
             if fold in options.folds and not file.exists():
                 model = train(recipe, parts, trains & (fold_of != fold), seed * 100 + fold)
                 model.save(file.with_suffix(".keras"))
-                partial = file.with_suffix(".partial.npy")
-                np.save(
-                    partial, predict(model, own.inputs[np.isin(own.patient, np.flatnonzero(fold_of == fold))])
-                )
-                partial.rename(file)
+                scored = np.isin(own.patient, np.flatnonzero(fold_of == fold))
+                with command.whole_file(file) as partial:
+                    np.save(partial, predict(model, own.inputs[scored]))
                 print(f"{options.name}: seed {seed}, fold {fold}, {time.time() - started:.0f} s", flush=True)
     if not all(file.exists() for file in files.values()):
         return
@@ -117,14 +115,16 @@ def _patients(options):
     return pickle.loads(file.read_bytes())
 
 
-def add_row(file: Path, row: dict) -> None:
-    """Add a line to a CSV file, with a header if it is new."""
-    new = not file.exists()
-    with file.open("a", newline="") as stream:
+def add_row(file: Path, row: dict, key: tuple[str, ...] = ("name",)) -> None:
+    """Add a line to a CSV file of results; one of the same ``key`` columns is replaced."""
+    rows = []
+    if file.exists():
+        with file.open(newline="") as stream:
+            rows = [old for old in csv.DictReader(stream) if any(old[name] != str(row[name]) for name in key)]
+    with command.whole_file(file) as partial, open(partial, "w", newline="") as stream:
         writer = csv.DictWriter(stream, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+        writer.writeheader()
+        writer.writerows([*rows, row])
 
 
 if __name__ == "__main__":

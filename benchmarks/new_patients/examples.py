@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ecgbeats import command
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.records.record import Record
@@ -57,18 +58,17 @@ def read_examples(patients: list[Patient], kind: str, drawing: str, folder: Path
         total = sum(len(beats) for _, _, beats, _ in parts)
         shape = (IMAGE_SIZE, IMAGE_SIZE) if drawing in DRAWINGS else (numbers(parts[0][1]).shape[1],)
         kind_of = np.uint8 if drawing in DRAWINGS else np.float32
-        partial = file.with_suffix(".partial")
-        inputs = np.lib.format.open_memmap(partial, "w+", kind_of, (total, *shape))
-        end = 0
-        for _, record, beats, _ in parts:
-            start, end = end, end + len(beats)
-            inputs[start:end] = _draw(record, beats, drawing)
-        inputs.flush()
         owners = np.repeat([number for number, *_ in parts], [len(beats) for _, _, beats, _ in parts])
         np.savez(
             file.with_suffix(".npz"), labels=np.concatenate([labels for *_, labels in parts]), patient=owners
         )
-        partial.rename(file)
+        with command.whole_file(file) as partial:
+            inputs = np.lib.format.open_memmap(partial, "w+", kind_of, (total, *shape))
+            end = 0
+            for _, record, beats, _ in parts:
+                start, end = end, end + len(beats)
+                inputs[start:end] = _draw(record, beats, drawing)
+            inputs.flush()
     known = np.load(file.with_suffix(".npz"))
     return Examples(np.load(file, mmap_mode="r"), known["labels"], known["patient"])
 
