@@ -23,7 +23,7 @@ from benchmarks.new_patients.cross_validate import FOLDS, add_row, one_thread
 from benchmarks.new_patients.examples import Examples, read_examples
 from benchmarks.new_patients.patients import CLASSES, Patient, folds
 from benchmarks.new_patients.scores import best_summary, by_patient, decide, kept, summary
-from benchmarks.new_patients.training import epoch
+from benchmarks.new_patients.training import epoch, predict
 
 BATCH = 64
 FEW = 3  # labelled beats of a class; with fewer the minutes say nothing of it
@@ -51,8 +51,6 @@ class Way:
 WAYS = {
     "plain": Way(3e-4),
     "guarded": Way(3e-4, trusts_first=True),
-    "gentle": Way(1e-4, trusts_first=True),
-    "kept": Way(3e-4, keeps=1.0),
     "kept-guarded": Way(3e-4, keeps=1.0, trusts_first=True),
 }
 
@@ -87,12 +85,12 @@ def main(arguments: list[str]) -> None:
         pool = examples.of(fold_of != fold_of[number])
         for name, way in ways.items():
             model = keras.models.load_model(file)
-            first = model.predict_on_batch(_batch(examples, late))
+            first = predict(model, _inputs(examples, late))
             if way is None:
                 found[name].append(first)
                 continue
             learn(model, way, examples, early, pool, options.steps, seed=number)
-            adapted = model.predict_on_batch(_batch(examples, late))
+            adapted = predict(model, _inputs(examples, late))
             if way.trusts_first:
                 adapted = trust_first(adapted, first, examples.labels[early])
             found[name].append(adapted)
@@ -125,29 +123,24 @@ def learn(model, way: Way, examples: Examples, early: np.ndarray, pool: list, st
     import keras
 
     random = np.random.default_rng(seed)
-    others = epoch(random, pool)
+    others = random.choice(epoch(random, pool), (steps, BATCH // 2))
     # Rare classes of the minutes come as often as the square root of their number tells.
     labels = examples.labels[early]
     share = 1 / np.sqrt(np.bincount(labels, minlength=len(CLASSES))[labels])
-    before = (
-        dict(zip(others, model.predict(_batch(examples, others), batch_size=512, verbose=0), strict=True))
-        if way.keeps
-        else {}
-    )
+    one_hot = np.eye(len(CLASSES), dtype=np.float32)
+    targets = one_hot[examples.labels[others]]
+    if way.keeps:
+        first = predict(model, _inputs(examples, others.ravel())).reshape(targets.shape)
+        targets = (targets + way.keeps * first) / (1 + way.keeps)
     # Statistics of so few beats would be those of one patient.
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     model.compile(keras.optimizers.AdamW(way.rate, weight_decay=0.0), loss="categorical_crossentropy")
-    one_hot = np.eye(len(CLASSES), dtype=np.float32)
-    for _ in range(steps):
+    for theirs, wanted in zip(others, targets, strict=True):
         mine = random.choice(early, BATCH // 2, p=share / share.sum())
-        theirs = random.choice(others, BATCH // 2)
-        targets = one_hot[examples.labels[np.concatenate([mine, theirs])]]
-        if way.keeps:
-            kept_before = np.stack([before[position] for position in theirs])
-            targets[BATCH // 2 :] = (targets[BATCH // 2 :] + way.keeps * kept_before) / (1 + way.keeps)
-        model.train_on_batch(_batch(examples, np.concatenate([mine, theirs])), targets)
+        batch = _batch(examples, np.concatenate([mine, theirs]))
+        model.train_on_batch(batch, np.concatenate([one_hot[examples.labels[mine]], wanted]))
 
 
 def trust_first(adapted: np.ndarray, first: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -157,8 +150,15 @@ def trust_first(adapted: np.ndarray, first: np.ndarray, labels: np.ndarray) -> n
     return joined / joined.sum(axis=1, keepdims=True)
 
 
+def _inputs(examples: Examples, positions: np.ndarray) -> np.ndarray:
+    order = np.argsort(positions, kind="stable")  # memory of a file is read best from its start to its end
+    found = np.empty((len(positions), *examples.inputs.shape[1:]), examples.inputs.dtype)
+    found[order] = examples.inputs[positions[order]]
+    return found
+
+
 def _batch(examples: Examples, positions: np.ndarray) -> np.ndarray:
-    inputs = examples.inputs[positions]
+    inputs = _inputs(examples, positions)
     return inputs[..., None] if inputs.ndim == 3 else inputs
 
 
