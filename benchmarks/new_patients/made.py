@@ -55,7 +55,8 @@ def plan(
         spread = random.uniform(0.12, 0.28)
         intervals = usual * random.uniform(0.6, 1.0) * np.exp(spread * random.standard_normal(number))
         return np.maximum(intervals, SHORTEST), labels, ~none
-    base = usual * random.uniform(0.75, 1.25)
+    # No slow or fast stretches of N: bars that are all low are what tells long runs of S.
+    base = usual * random.uniform(0.92, 1.08)
     drift = 1 + random.uniform(0, 0.06) * np.sin(
         np.arange(number) / random.uniform(3, 20) + random.uniform(0, 6)
     )
