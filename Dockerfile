@@ -27,7 +27,7 @@ RUN cuda=$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requ
     && case "$DEVICE" in gpu) ;; cpu) cuda= ;; *) echo "error: DEVICE=$DEVICE is neither gpu nor cpu" >&2; exit 2 ;; esac \
     && pip install --no-cache-dir --disable-pip-version-check -r requirements.txt $cuda
 
-# The commands, ecgbeats/ and pretrained/: see .dockerignore.
+# The commands, ecgbeats/, protocols/ and pretrained/: see .dockerignore.
 COPY . ./
 # run.sh takes ../data and leaves the results in ../output: mount the two.
 RUN mkdir /app/data /app/output

@@ -13,6 +13,7 @@ from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
 # isort: split
 import argparse
 import csv
+import dataclasses
 import io
 import math
 from pathlib import Path
@@ -21,7 +22,8 @@ from typing import TypedDict
 from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.dataset import Data
-from ecgbeats.images.splits import PARTS, SPLITS, Split, split_images
+from ecgbeats.images.protocols import PARTS, read_protocol
+from ecgbeats.images.splits import Split, split_images
 from ecgbeats.reading import Count, read_json
 from ecgbeats.runs.config import need_config, read_config
 from ecgbeats.runs.devices import release_devices
@@ -120,7 +122,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         metavar="NAME",
         help=f"of {', '.join(MODELS)} (default all)",
     )
-    add("--split", choices=SPLITS, default="beats", help="as for train_keras.py (default beats)")
+    add("--split", default="beats", metavar="PROTOCOL", help="as for train_keras.py (default beats)")
     add("--epochs", type=number, default=4, metavar="N", help="for each network (default 4)")
     add("--batch-size", type=number, default=32, metavar="N", help="images a step (default 32)")
     add("--images", type=number, metavar="N", help="train on at most N images of each class (default all)")
@@ -139,6 +141,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         help="of split, weights and order (default 0)",
     )
     options = parser.parse_args(arguments)
+    read_protocol(options.split)
     for name in options.models:
         if name not in MODELS:
             parser.error(f"--models {name}: no such network; choose from {', '.join(MODELS)}")
@@ -244,10 +247,11 @@ def choose_images(images, options: argparse.Namespace) -> Split:
         ]
         return np.sort(np.concatenate(kept))
 
-    return Split(
-        thin(split.training, options.images),
-        thin(split.validation, options.test_images),
-        thin(split.test, options.test_images),
+    return dataclasses.replace(
+        split,
+        training=thin(split.training, options.images),
+        validation=thin(split.validation, options.test_images),
+        test=thin(split.test, options.test_images),
     )
 
 

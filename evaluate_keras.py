@@ -14,16 +14,15 @@ from pathlib import Path
 
 from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
-from ecgbeats.images.dataset import drawing_of, read_description
-from ecgbeats.images.folder import Images, limit_images
-from ecgbeats.images.splits import split_as
-from ecgbeats.runs.config import read_config
+from ecgbeats.images.dataset import read_description
+from ecgbeats.images.folder import Images
+from ecgbeats.images.protocols import Protocol
+from ecgbeats.runs.config import protocol_of
 from ecgbeats.runs.folder import check_unlocked, locked, remove_partial_files
 from ecgbeats.runs.networks import load_model, read_classes
-from ecgbeats.runs.prediction import predict
+from ecgbeats.runs.prediction import check_probabilities, predict
+from ecgbeats.runs.training_data import check_drawing, find_parts, read_training, trained_drawing
 from ecgbeats.scores.scoring import write_scores
-
-import numpy as np
 
 # Of a run, or of an evaluation: none of it may be there before.
 RESULT_FILES = ("config.json", "metrics.json", "predictions.csv")
@@ -37,9 +36,10 @@ def main(arguments: list[str]) -> None:
     everything = Images(options.data, read_classes(options.model))
     config = read_training(options.model)
     description = read_description(options.data)
-    check_drawing(description, config, options.data)
-    test = find_test_part(everything, config)
-    images, split = choose_images(everything, test, config, options.all)
+    check_drawing(description, trained_drawing(options.model, config), options.data)
+    found = find_parts(everything, config)
+    test = found and found[0].subset(found[1].test)
+    images, protocol = choose_images(everything, test, config, options.all)
     images.check()
     note = command.SIMULATED_NOTICE if description.get("simulated") else None
     if note:
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
     command.make_folder(options.output)
     with locked(options.output):
         begin_results(options.output)
-        metrics = write_scores(options.output, images, probabilities, classes, split, note)
+        metrics = write_scores(options.output, images, probabilities, classes, protocol, note)
         metrics["training_images_included"] = None if test is None else options.all  # None: not known
         metrics["seconds"] = round(time.time() - started, 1)
         command.write_json(options.output / "metrics.json", metrics)
@@ -86,6 +86,8 @@ def read_options(arguments: list[str]):
 
 def check_empty(output: Path) -> None:
     """Raise InputError if ``output`` holds a run or a whole evaluation; one that was cut off is done again."""
+    if (output / UNFINISHED).is_dir():
+        raise InputError(f"{output / UNFINISHED} is a folder; remove it, or choose another --output")
     for name in RESULT_FILES:
         cut_off = name == "predictions.csv" and (output / UNFINISHED).exists()
         if (output / name).exists() and not cut_off:
@@ -99,21 +101,12 @@ def begin_results(output: Path) -> None:
     remove_partial_files(output)
 
 
-def check_probabilities(probabilities: np.ndarray, model: Path) -> None:
-    """Raise InputError, naming the network's file, for numbers that no network with a softmax gives."""
-    if not ((probabilities >= 0) & (probabilities <= 1)).all():
-        raise InputError(
-            f"{model}: this network gives numbers that are no probabilities (not finite, or outside 0 to 1); train it "
-            "again with a lower --learning-rate, or give another one"
-        )
-
-
 def choose_images(
     everything: Images, test: Images | None, config: dict | None, score_all: bool
-) -> tuple[Images, str | None]:
-    """Return the images to score and the split that they are the test part of, if any; say which they are.
+) -> tuple[Images, Protocol | None]:
+    """Return the images to score and the protocol that they are the test part of, if any; say which they are.
 
-    ``test`` is what :func:`find_test_part` returns, ``config`` what :func:`read_training` does.
+    ``test`` is the test part of the training that ``config`` describes, None if its data is not ``everything``.
     """
     if config is None:
         print(
@@ -131,37 +124,8 @@ def choose_images(
         )
     else:
         print(f"The network was trained on this data: scoring its test part, {len(test):,d} images.")
-        return test, config["options"]["split"]
+        return test, protocol_of(config)
     return everything, None
-
-
-def read_training(model: Path) -> dict | None:
-    """Return config.json of the run that the network lies in, or None if there is none beside it."""
-    return read_config(model.parent, "mend or remove it")
-
-
-def check_drawing(description: dict, config: dict | None, data: Path) -> None:
-    """Raise InputError if images and training are known to be of different drawings.
-
-    ``description`` is dataset.json of the images' folder ``data``, ``config`` config.json of the training.
-    """
-    drawn, trained = drawing_of(description), (config or {}).get("drawing")
-    if drawn and trained and drawn != trained:
-        raise InputError(
-            f"--data {data} holds images of the drawing {drawn}, but the network was trained on {trained}; "
-            f"give it images that make_dataset.py drew with --drawing {trained}"
-        )
-
-
-def find_test_part(images: Images, config: dict | None) -> Images | None:
-    """Return the test part of the run that ``config`` describes, or None if its data is not ``images``."""
-    if config is None or images.classes != config["classes"]:
-        return None
-    options = config["options"]
-    used = limit_images(images, options["limit"], options["seed"]) if options["limit"] else images
-    if used.check() != config["data_sha256"]:
-        return None
-    return used.subset(split_as(used, options).test)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Turn ECG records into one 128x128 image for each beat, in one folder for each class.
 
-    python make_dataset.py SOURCE --output DIR
+    python make_dataset.py SOURCE [SOURCE ...] --output DIR
 
-SOURCE is a folder of WFDB records (.hea .dat .atr), or `mitdb` (downloads the MIT-BIH Arrhythmia Database
-1.0.0 into ./records/mitdb), or `simulated` (makes records in ./records/simulated).
+SOURCE is a folder of WFDB records (.hea .dat .atr), or `mitdb` or `svdb` (downloads the MIT-BIH Arrhythmia or the
+MIT-BIH Supraventricular Arrhythmia Database 1.0.0 into ./records/mitdb or ./records/svdb), or `simulated` (makes
+records in ./records/simulated).
 """
 
+import functools
 import hashlib
 import os
 import time
@@ -26,9 +28,11 @@ from ecgbeats.images.image_files import encode
 from ecgbeats.images.names import image_name
 from ecgbeats.images.preview import save_preview
 from ecgbeats.process import terminal
-from ecgbeats.records.sources import SOURCES, find_source
+from ecgbeats.records.annotations import annotator_suffix
+from ecgbeats.records.record import Beats
+from ecgbeats.records.sources import SOURCES, Source, choose_annotated, choose_records, find_source, shorten
 from ecgbeats.records.symbols import CLASSES
-from ecgbeats.records.wfdb_files import find_lead, find_records, read_annotations, read_record
+from ecgbeats.records.wfdb_files import ANNOTATOR, read_annotations, read_record
 
 import cv2
 import numpy as np
@@ -38,39 +42,42 @@ def main(arguments: list[str]) -> None:
     """Read the options, make the records if they are to be made, and build the data set."""
     options = read_options(arguments)
     command.check_output(options.output)
-    source, simulated = find_source(options.source)
+    # Folders first: a mistake in them is told before anything is downloaded.
+    sources = [find_source(source) for source in sorted(options.source, key=SOURCES.__contains__)]
     import wfdb  # noqa: F401 - once, before the processes are forked that read with it
 
     pool = command.process_pool(options.jobs, _start_worker) or ThreadPoolExecutor(options.jobs)
     try:
-        make(source, simulated, options, pool)
+        make(sources, options, pool)
     except BrokenProcessPool:
         raise InputError("a process was killed, maybe for want of memory; use fewer --jobs") from None
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def make(source: Path, simulated: bool, options, pool: Executor) -> None:
+def make(sources: list[Source], options, pool: Executor) -> None:
     """Make the data set that the options ask for, unless it is there; ``pool`` reads and draws."""
-    plan = plan_dataset(source, options, pool)
+    plan = plan_dataset(sources, options, pool)
     existing = read_dataset(options.output)
     if existing is not None:
         check_same(existing, plan.options, options.output)
         print(f"{options.output} already holds this data set; nothing to do.")
         return
+    simulated = any(source.simulated for source in plan.sources.values())
     if simulated:
         print(command.SIMULATED_NOTICE)
+    tell_beats_behind(plan.annotated)
     started = time.perf_counter()
     with whole_folder(options.output) as folder:
-        leads = draw_all(source, plan, folder, pool)
-        description = describe_dataset(str(options.source), simulated, plan, leads)
+        draw_all(plan, folder, pool)
+        description = describe_dataset(", ".join(options.source), simulated, plan)
         command.write_json(folder / "dataset.json", description)
         save_preview(folder, plan.beats, list(description["classes"]), simulated)
     seconds = time.perf_counter() - started
     for name, count in description["classes"].items():
         print(f"  {name:4} {count:7,d}")
     print(
-        f"{description['images']:,d} images of {len(leads)} records in {options.output} "
+        f"{description['images']:,d} images of {len(plan.sources)} records in {options.output} "
         f"({seconds:.1f} s, {description['images'] / seconds:,.0f} images/s)"
     )
     if simulated:
@@ -80,7 +87,9 @@ def make(source: Path, simulated: bool, options, pool: Executor) -> None:
 def read_options(arguments: list[str]):
     """Return the command line's options."""
     parser = command.Parser(prog="make_dataset.py", description=__doc__)
-    parser.add_argument("source", metavar="SOURCE", help=f"folder of WFDB records, or: {', '.join(SOURCES)}")
+    parser.add_argument(
+        "source", nargs="+", metavar="SOURCE", help=f"folder of WFDB records, or: {', '.join(SOURCES)}"
+    )
     parser.add_argument("--output", metavar="DIR", type=Path, required=True, help="folder to make")
     parser.add_argument(
         "--classes",
@@ -98,6 +107,16 @@ def read_options(arguments: list[str]):
         "intervals, and the beats before and after, line by line (default paper)",
     )
     parser.add_argument("--lead", help="name of a lead or its index from 0 (default MLII, else the first)")
+    parser.add_argument(
+        "--annotator",
+        type=annotator_suffix,
+        default=ANNOTATOR,
+        metavar="EXT",
+        help=f"suffix of the annotation files (default {ANNOTATOR})",
+    )
+    parser.add_argument(
+        "--skip-unannotated", action="store_true", help="leave out records that have no annotation file"
+    )
     parser.add_argument("--records", nargs="+", metavar="R", help="these records only (default all)")
     parser.add_argument(
         "--limit",
@@ -108,7 +127,7 @@ def read_options(arguments: list[str]):
     parser.add_argument("--seed", type=command.seed, default=0, help="which beats --limit draws (default 0)")
     parser.add_argument(
         "--jobs",
-        type=command.whole_number(1),
+        type=command.whole_number(1, maximum=command.most_jobs()),
         default=command.available_cores(),
         metavar="N",
         help="processes that draw (default one for each core)",
@@ -120,56 +139,67 @@ def read_options(arguments: list[str]):
 class Plan:
     """What becomes images, before anything is drawn.
 
-    ``beats`` and ``annotations`` hold for each record's name the chosen beats and what read_annotations returns;
+    ``sources``, ``annotated`` and ``beats`` hold for each record's name where it is from, its beats, and those chosen;
     ``options`` is what decides on the result, as dataset.json keeps it.
     """
 
+    sources: dict[str, Source]
+    annotated: dict[str, Beats]
     beats: dict[str, Chosen]
-    annotations: dict[str, tuple]
     options: dict
 
+    def path(self, name: str) -> Path:
+        """Return a record's path without a suffix."""
+        return self.sources[name].folder / name
 
-def plan_dataset(source: Path, options, pool: Executor) -> Plan:
+
+def plan_dataset(sources: list[Source], options, pool: Executor) -> Plan:
     """Choose the beats of each record, and say by which options."""
-    names = choose_records(source, options.records)
-    annotations = dict(zip(names, pool.map(read_annotations, [source / name for name in names]), strict=True))
+    wanted = choose_records(sources, options.records)
+    source_of = choose_annotated(wanted, options.annotator, options.skip_unannotated)
+    if len(source_of) < len(wanted):
+        print(f"Left out, without annotations: {len(wanted) - len(source_of)} of {len(wanted)} records")
+    paths = [source.folder / name for name, source in source_of.items()]
+    read = functools.partial(read_annotations, annotator=options.annotator, lead=options.lead)
+    annotated = dict(zip(source_of, pool.map(read, paths), strict=True))
     digest = hashlib.sha256()
     chosen = {}
-    for name, (header, samples, symbols) in annotations.items():
-        find_lead(header, options.lead)
-        digest.update(f"{name} {len(samples)}\n".encode())
-        for suffix in (".hea", ".atr"):  # the header holds the signals' checksums
-            digest.update((source / f"{name}{suffix}").read_bytes())
-        chosen[name] = choose_beats(samples, symbols, options.classes)
+    for path, (name, beats) in zip(paths, annotated.items(), strict=True):
+        digest.update(f"{name} {len(beats.samples)}\n".encode())
+        for suffix in ("hea", options.annotator):  # the header holds the signals' checksums
+            digest.update(Path(f"{path}.{suffix}").read_bytes())
+        chosen[name] = choose_beats(beats.samples, beats.symbols, options.classes)
     if options.limit:
         chosen = limit_beats(chosen, options.limit, options.seed)
     if not any(map(len, chosen.values())):
-        raise InputError(f"{source} has no beats of the {options.classes} classes; choose other --records")
+        raise InputError(
+            f"{', '.join(options.source)}: no beats of the {options.classes} classes; choose other --records"
+        )
     described = {
         "source_sha256": digest.hexdigest(),
         "classes": options.classes,
         "drawing": options.drawing,
         "lead": options.lead,
-        "records": names,
+        "annotator": options.annotator,
+        "records": list(source_of),
         "limit": options.limit,
         "seed": options.seed if options.limit else None,
     }
-    return Plan(chosen, annotations, described)
+    return Plan(source_of, annotated, chosen, described)
 
 
-def choose_records(source: Path, wanted: list[str] | None) -> list[str]:
-    """Return the names of the records to read: those wanted, sorted, or all of ``source``."""
-    names = find_records(source)
-    if not wanted:
-        return names
-    missing = [name for name in wanted if name not in names]
-    if missing:
-        raise InputError(f"--records {' '.join(missing)}: not in {source}, which holds {shorten(names)}")
-    return sorted(set(wanted))
+def tell_beats_behind(annotated: dict[str, Beats]) -> None:
+    """Say which records have beats annotated at or behind their signal's end; these give no images."""
+    behind = {name: beats.behind for name, beats in annotated.items() if beats.behind}
+    if behind:
+        records = ", ".join(f"{name}: {count}" for name, count in behind.items())
+        print(
+            f"Left out, annotated at or behind the end of the signal: {sum(behind.values()):,d} ({records})"
+        )
 
 
-def describe_dataset(source: str, simulated: bool, plan: Plan, leads: dict[str, tuple[str, float]]) -> dict:
-    """Return dataset.json's content; ``leads`` holds each record's lead and sampling rate (Hz)."""
+def describe_dataset(source: str, simulated: bool, plan: Plan) -> dict:
+    """Return dataset.json's content."""
     counts = Counter(name for beats in plan.beats.values() for name in beats.classes)
     scheme = plan.options["classes"]
     return {
@@ -179,17 +209,13 @@ def describe_dataset(source: str, simulated: bool, plan: Plan, leads: dict[str, 
         "classes": {name: counts[name] for name in CLASSES[scheme] if counts[name]},
         "images": counts.total(),
         "image_size": [IMAGE_SIZE, IMAGE_SIZE],
-        "records": list(leads),
-        "lead": {name: lead for name, (lead, _) in leads.items()},
-        "sampling_rate": {name: rate for name, (_, rate) in leads.items()},
+        "records": list(plan.sources),
+        "database": {name: source.database for name, source in plan.sources.items()},
+        "lead": {name: beats.lead for name, beats in plan.annotated.items()},
+        "sampling_rate": {name: beats.rate for name, beats in plan.annotated.items()},
         "options": plan.options,
         "version": command.VERSION,
     }
-
-
-def shorten(names: list[str], most: int = 12) -> str:
-    """Return a list of names in words, cut after ``most``."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def read_dataset(folder: Path) -> dict | None:
@@ -209,8 +235,7 @@ def read_dataset(folder: Path) -> dict | None:
 
 def check_same(existing: dict, now: dict, folder: Path) -> None:
     """Raise InputError if the data set that exists was made with other options than ``now``, naming them."""
-    before = existing["options"]
-    before = before | {"drawing": drawing_of(existing)}
+    before = {"annotator": ANNOTATOR} | existing["options"] | {"drawing": drawing_of(existing)}
     different = [name for name in now if before.get(name) != now[name]]
     if different:
         words = []
@@ -227,41 +252,39 @@ def check_same(existing: dict, now: dict, folder: Path) -> None:
         )
 
 
-def draw_all(source: Path, plan: Plan, folder: Path, pool: Executor) -> dict[str, tuple[str, float]]:
-    """Draw the planned beats by ``pool``; return each record's (lead, sampling rate)."""
+def draw_all(plan: Plan, folder: Path, pool: Executor) -> None:
+    """Draw the planned beats into ``folder`` by ``pool``."""
     from tqdm import tqdm
 
     total = sum(map(len, plan.beats.values()))
     for name in sorted({name for beats in plan.beats.values() for name in beats.classes}):
         (folder / name).mkdir()
-    print(f"Drawing {total:,d} beats of {len(plan.beats)} records from {source}", flush=True)
-    results = {}
+    places = ", ".join(dict.fromkeys(str(source.folder) for source in plan.sources.values()))
+    print(f"Drawing {total:,d} beats of {len(plan.beats)} records from {places}", flush=True)
     how = plan.options["lead"], plan.options["drawing"]
     with tqdm(total=total, unit="image", file=terminal(), disable=not terminal().isatty()) as bar:
-        tasks = {
-            pool.submit(
-                draw_record,
-                source / name,
-                *how,
-                plan.annotations[name],
-                beats.index,
-                beats.classes,
-                folder,
-            ): name
-            # The longest first, so that the processes end at about the same time.
-            for name, beats in sorted(plan.beats.items(), key=lambda item: -len(item[1]))
-        }
         try:
+            tasks = {
+                pool.submit(
+                    draw_record,
+                    plan.path(name),
+                    *how,
+                    plan.annotated[name],
+                    beats.index,
+                    beats.classes,
+                    folder,
+                ): name
+                # The longest first, so that the processes end at about the same time.
+                for name, beats in sorted(plan.beats.items(), key=lambda item: -len(item[1]))
+            }
             import matplotlib.backends.backend_agg  # noqa: F401 - for the preview, while the others draw
 
             for task in as_completed(tasks):
-                name = tasks[task]
-                results[name] = task.result()
-                bar.update(len(plan.beats[name]))
+                task.result()
+                bar.update(len(plan.beats[tasks[task]]))
         except BaseException:
             pool.shutdown(cancel_futures=True)  # before the folder that they write to is removed
             raise
-    return {name: results[name] for name in plan.beats}
 
 
 def _start_worker() -> None:
@@ -274,11 +297,11 @@ def draw_record(
     path: Path,
     lead: str | None,
     drawing: str,
-    annotations: tuple,
+    beats: Beats,
     index: np.ndarray,
     classes: list[str],
     folder: Path,
-) -> tuple[str, float]:
+) -> None:
     """Write the images of one record's beats.
 
     Parameters
@@ -286,27 +309,21 @@ def draw_record(
     path : pathlib.Path
         The record's path without a suffix.
     lead : str or None
-        See :func:`find_lead`.
+        See :func:`read_signal`.
     drawing : str
         One of DRAWINGS.
-    annotations : tuple
+    beats : Beats
         What :func:`read_annotations` returned.
     index : numpy.ndarray of int, shape (images,)
         Which of the record's beats to draw.
     classes : list of str, length images
         Their classes, the sub-folders of ``folder``.
-
-    Returns
-    -------
-    (str, float)
-        The lead's name and the sampling rate in Hz.
     """
-    record = read_record(path, lead, annotations)
+    record = read_record(path, lead, beats=beats)
     draw = DRAWINGS[drawing](record)
     for i, class_name in zip(index.tolist(), classes, strict=True):
         name = image_name(path.name, record.samples[i])
         write_new(f"{folder}/{class_name}/{name}", encode(draw(i)))
-    return record.lead, record.rate
 
 
 def write_new(path: str, content: bytes) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from ecgbeats.scores.figure_style import save_figure
 from ecgbeats.scores.log_plot import plot_training
 from ecgbeats.scores.logs import (
+    ACCURACY_NAMES,
     LOG_NAME,
     best_epoch,
     check_metric,
@@ -47,6 +48,9 @@ def main(arguments: list[str]) -> None:
     runs, said = {}, []
     for name, log in zip(short_names(logs), logs, strict=True):
         runs[name] = read_log(log, said.append)
+    if options.metric in ACCURACY_NAMES and any(options.metric not in run for run in runs.values()):
+        options.metric = "accuracy"
+    for name, log in zip(runs, logs, strict=True):
         if options.metric == "accuracy":
             runs[name] = with_accuracy(runs[name])
         check_metric(runs[name], options.metric, log)
@@ -125,12 +129,18 @@ def choose_output(output: Path | None, logs: list[Path], metric: str) -> Path:
     if target is None:
         folder = logs[0].parent if len(logs) == 1 else Path()
         target = folder / (re.sub(r"[^\w.-]", "_", metric) + ".png")
-        if target.is_file() and b"Matplotlib" not in target.read_bytes()[:1024]:
+        if target.is_file() and not is_of_matplotlib(target):
             raise command.InputError(f"{target} is not a plot of Matplotlib: name another file with --output")
     if os.path.isdir(target):
         raise command.InputError(f"--output {target} is a folder: name a file in it")
     command.check_output(target.parent)
     return target
+
+
+def is_of_matplotlib(picture: Path) -> bool:
+    """Return whether Matplotlib drew a picture, by what it writes at the beginning."""
+    with open(picture, "rb") as file:
+        return b"Matplotlib" in file.read(1024)
 
 
 def write(figure, target: Path) -> None:

@@ -9,6 +9,8 @@
 # The environment, images and ./output go into $WORK_DIR, else into the folder of this file.
 # On DeepBrainChain that is /dbc/data and /dbc/output, since the code lies in /dbc/code.
 # `bash run.sh setup` only sets up, and prints the Python to use as its last line.
+# `bash run.sh annotate FILE ...` finds and labels the beats of your own ECG: annotate_record.py with its options, into
+# output/annotated where no --output is given.
 #
 # This is one file since DBC mends the line ends of its entry file alone.
 set -u
@@ -16,6 +18,10 @@ export RUN_STARTED="${RUN_STARTED:-$(date +%s)}" # --max-hours counts from here
 export PYTHONUNBUFFERED=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 main() {
+    if [ "${1:-}" = annotate ]; then
+        annotate "${@:2}"
+        return
+    fi
     case "$RUN_STARTED" in *[!0-9]* | ????????????*) fail "RUN_STARTED=$RUN_STARTED is no time in seconds since 1970; unset it" ;; esac
     take_folders "$@"
     set -- ${arguments[@]+"${arguments[@]}"}
@@ -84,6 +90,19 @@ PYTHON
     echo "Whole job: $(($(date +%s) - 10#$RUN_STARTED)) s"
 }
 
+# Set up, then annotate recordings. Their paths are meant from where the user stands, so the command runs there.
+annotate() {
+    local stands=$PWD
+    if [ -n "${OUTPUT_DIR:-}" ]; then OUTPUT_DIR=$(realpath -m -- "$OUTPUT_DIR"); fi
+    if [ -n "${WORK_DIR:-}" ]; then WORK_DIR=$(realpath -m -- "$WORK_DIR"); fi
+    go_to_work
+    local results=${OUTPUT_DIR:-$PWD/output/annotated}
+    set_up
+    cd -- "$stands" || exit 1
+    given --output "$@" || set -- "$@" --output "$results"
+    run "$python" "$code/annotate_record.py" "$@"
+}
+
 # Set $arguments to those of train_keras.py, and DATA_DIR and OUTPUT_DIR by --data and --output.
 # Paths are meant from where the user stands.
 take_folders() {
@@ -97,6 +116,15 @@ take_folders() {
                 shift
                 ;;
             --data=* | --output=*) take_folder "${1%%=*}" "${1#*=}" ;;
+            --split=*.[cC][sS][vV] | --split=*/*) arguments+=("--split=$(realpath -m -- "${1#*=}")") ;;
+            --split)
+                arguments+=(--split)
+                case "${2:-}" in *.[cC][sS][vV] | */*)
+                    arguments+=("$(realpath -m -- "$2")")
+                    shift
+                    ;;
+                esac
+                ;;
             *) arguments+=("$1") ;;
         esac
         shift

@@ -1,6 +1,6 @@
 """Train a network on a folder of beat images, score it on beats it has not seen, and plot the training.
 
-    python train_keras.py --data DIR --output DIR [--model NAME] [--split beats|records|ds1-ds2]
+    python train_keras.py --data DIR --output DIR [--model NAME] [--split beats|records|ds1-ds2|FILE.csv]
 
 DIR of --data holds one sub-folder of images for each class (make_dataset.py makes one from ECG records).
 The run folder --output holds, when it ends: report.html, best.keras, log.csv, metrics.json, predictions.csv, figures
@@ -49,8 +49,6 @@ from ecgbeats.scores.log_plot import plot_run
 from ecgbeats.scores.metrics_file import read_metrics
 from ecgbeats.scores.report import write_report
 from ecgbeats.scores.scoring import write_scores
-
-import numpy as np
 
 from model_keras import MODELS, build_model
 
@@ -184,7 +182,7 @@ def train(
             remove_partial_files(folder)
             rows, before, stopped = train_network(data, parts, options, folder, deadline, devices, scope)
             release_devices()
-            metrics = score_run(data, parts.test, options, folder)
+            metrics = score_run(data, parts, options, folder)
             metrics |= {
                 "model": options.model,
                 "epochs": len(rows),
@@ -216,7 +214,6 @@ def train_network(
 
     precision = choose_precision(options.precision, devices)
     config = describe_run(data, parts, options, devices, precision, check_run(folder, data, options))
-    command.write_json(folder / "config.json", config)
     describe_split(data.images.labels, data.images.classes, parts)
     training, validation = make_batches(data.images, parts, options, devices)
     with scope():
@@ -240,9 +237,11 @@ def train_network(
         limit,
         draw=lambda: plot_run(folder, data.note),  # handed over, since runs know nothing of figures
         keep=options.keep,
+        drawing=config["drawing"],
     )
     with scope():
         first, batch = recorder.restore(model)
+    command.write_json(folder / "config.json", config)  # now that all is well with what was there
     before = sum(row["seconds"] for row in recorder.rows)
     stopped = fit(model, training, validation, recorder, first, batch, options)
     return recorder.rows, before, stopped
@@ -329,16 +328,16 @@ def fit(model, training, validation, recorder, first: int, batch: int, options: 
     return False
 
 
-def score_run(data: Data, test: np.ndarray, options: argparse.Namespace, folder: Path) -> dict:
+def score_run(data: Data, parts: Split, options: argparse.Namespace, folder: Path) -> dict:
     """Score best.keras on the test part; write predictions and figures, print the table."""
     from DataGenerator import DataGenerator
 
     model, classes = load_model(folder / "best.keras", IMAGE_SIZE)
-    images = data.images.subset(test)
+    images = data.images.subset(parts.test)
     started = time.time()
     probabilities = predict(model, DataGenerator(images, options.batch_size, shuffle=False, devices=1))
     print(f"Scored {len(images):,d} test images in {time.time() - started:.1f} s")
-    return write_scores(folder, images, probabilities, classes, options.split, data.note)
+    return write_scores(folder, images, probabilities, classes, parts.protocol, data.note)
 
 
 if __name__ == "__main__":

@@ -104,9 +104,9 @@ def profile(arguments: list[str]) -> tuple[float, dict[str, float]]:
 
     def clocked(stage: int, function):
         @functools.wraps(function)
-        def call(*arguments):
+        def call(*arguments, **options):
             started = time.thread_time()
-            result = function(*arguments)
+            result = function(*arguments, **options)
             own[stage] += time.thread_time() - started
             return result
 

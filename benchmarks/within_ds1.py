@@ -18,7 +18,8 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.folder import Images
 from ecgbeats.images.names import record_names
-from ecgbeats.images.splits import DS1, Split, check_aami, choose_patients
+from ecgbeats.images.protocols import DS1, Protocol
+from ecgbeats.images.splits import Split, check_aami, choose_patients
 from ecgbeats.scores.intervals import bootstrap_intervals
 from ecgbeats.scores.metrics import score
 from ecgbeats.scores.predictions import read_predictions
@@ -81,7 +82,7 @@ def choose_parts(images: Images, folds: int, fold: int, most: int) -> Split:
     training = rest[~validates]
     of_class = [training[images.labels[training] == label] for label in range(len(images.classes))]
     training = np.concatenate([random.permutation(found)[:most] for found in of_class])
-    return Split(np.sort(training), rest[validates], np.sort(test))
+    return Split(np.sort(training), rest[validates], np.sort(test), Protocol("records"))
 
 
 def sum_up(folders: list[Path]) -> dict:

@@ -211,6 +211,11 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def most_jobs() -> int:
+    """Return how many processes a user may ask for: far more than are of use, and no more than the machine bears."""
+    return max(64, 4 * available_cores())
+
+
 def process_pool(jobs: int, begin: Callable, *arguments):
     """Return a ProcessPoolExecutor whose processes each call ``begin(*arguments)``, or None where none can start.
 

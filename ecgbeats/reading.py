@@ -48,7 +48,10 @@ def open_file(path: str | os.PathLike, remedy: str) -> Iterator[BinaryIO | None]
         os.close(number)
         raise InputError(f"{path} cannot be read (no regular file); {remedy}")
     with open(number, "rb") as file:
-        yield file
+        try:
+            yield file
+        except OSError as problem:  # a disk's fault, or a file that is none, as in /proc
+            raise InputError(f"{path} cannot be read ({problem.strerror or problem}); {remedy}") from None
 
 
 def read_file(path: str | os.PathLike, remedy: str, most: int) -> bytes | None:
@@ -119,10 +122,10 @@ def read_text(path: str | os.PathLike, remedy: str, most: int = LARGEST_CSV, err
 
 
 def read_csv(
-    path: str | os.PathLike, remedy: str, errors: str = "strict"
+    path: str | os.PathLike, remedy: str, errors: str = "strict", most: int = LARGEST_CSV
 ) -> tuple[str, list[tuple[int, list[str]]]]:
     """Return the text of a comma-separated file, and its rows with their line numbers (from 1), empty ones left out."""
-    text = read_text(path, remedy, errors=errors)
+    text = read_text(path, remedy, most, errors)
     lines = csv.reader(io.StringIO(text, newline=""))
     try:
         return text, [(lines.line_num, row) for row in lines if any(map(str.strip, row))]

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-RECORDS = PROJECT.parent / "shared" / "mitdb"
+SHARED = PROJECT.parent / "shared"
 
 
 # By the seconds that they take.
 LONG = (
     "test_run_sh.py test_dbc.py test_train_keras.py test_compare_networks.py test_resume.py test_report.py "
-    "test_jax.py test_networks.py test_make_dataset.py test_model_keras.py test_evaluate_keras.py test_folds.py"
+    "test_jax.py test_export.py test_networks.py test_make_dataset.py test_model_keras.py test_evaluate_keras.py test_folds.py"
 ).split()
 
 
@@ -72,10 +72,27 @@ def once(name: str, make: Callable[[Path], object]):
 
 @pytest.fixture(scope="session")
 def mitdb() -> Path:
-    """The 48 real records of MIT-BIH."""
-    if not RECORDS.is_dir():
-        pytest.skip("the real MIT-BIH records are not in ../shared/mitdb")
-    return RECORDS
+    """The 48 real records of the MIT-BIH Arrhythmia Database."""
+    return shared("mitdb")
+
+
+@pytest.fixture(scope="session")
+def svdb() -> Path:
+    """The 78 real records of the MIT-BIH Supraventricular Arrhythmia Database, with PhysioNet's lists."""
+    return shared("svdb")
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """The first minute of record 208 in many dresses."""
+    return shared("cases")
+
+
+def shared(name: str) -> Path:
+    """Return a folder of ../shared, or skip the test without it."""
+    if not (SHARED / name).is_dir():
+        pytest.skip(f"../shared/{name} is not there")
+    return SHARED / name
 
 
 def run_python(*arguments, cwd=None, env=None, timeout=300) -> subprocess.CompletedProcess:

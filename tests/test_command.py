@@ -135,3 +135,12 @@ def test_other_pythons_are_refused_in_one_line(monkeypatch, capsys, version):
 def test_who_imports_it_too_early_is_found_out(no_keras, name):
     """What other tests mean by: refused before TensorFlow is imported."""
     assert forked.call(importlib.import_module, name, env=no_keras, tensorflow=False).returncode == 77
+
+
+@pytest.mark.parametrize(
+    ("script", "option"),
+    [("make_dataset.py", "--jobs"), ("train_keras.py", "--devices"), ("compare_networks.py", "--devices")],
+)
+def test_more_processes_or_devices_than_a_machine_bears_are_refused(run, refused, tmp_path, script, option):
+    given = ["simulated"] if script == "make_dataset.py" else ["--data", tmp_path]
+    refused(run(script, *given, "--output", tmp_path / "new", option, "2147483647"), option, "too large")

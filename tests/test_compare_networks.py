@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.images.folder import Images
-from ecgbeats.images.splits import PARTS, split_images
+from ecgbeats.images.protocols import PARTS
+from ecgbeats.images.splits import split_images
 from ecgbeats.runs.networks import multiply_adds
 
 import cv2

@@ -294,7 +294,7 @@ def test_the_image_holds_what_the_job_needs(tmp_path):
     code = checkout(tmp_path / "code")
     files = {str(path.relative_to(code)): path for path in code.rglob("*") if path.is_file()}
     context = {name for name in files if in_docker_context(name)}
-    assert {name for name in files if name.startswith(("ecgbeats/", "pretrained/"))} < context
+    assert {name for name in files if name.startswith(("ecgbeats/", "pretrained/", "protocols/"))} < context
     assert not {name for name in context if name.startswith(("tests/", "docs/", "benchmarks/", "."))}
     assert not in_docker_context("ecgbeats/runs/__pycache__/feed.cpython-312.pyc")
     for name in files.keys() - context:

@@ -142,7 +142,9 @@ def test_shown_commands_exist_and_take_these_options(line, with_own_networks, mo
             name += ".__main__"
     else:
         assert (PROJECT / script).is_file()
-        if script == "run.sh" and arguments != ["setup"]:
+        if script == "run.sh" and arguments[:1] == ["annotate"]:
+            script, arguments = "annotate_record.py", [*arguments[1:], "--output", "x"]
+        elif script == "run.sh" and arguments != ["setup"]:
             script, arguments = "train_keras.py", [*arguments, "--data", "x", "--output", "x"]
         if not script.endswith(".py"):
             return

@@ -85,6 +85,13 @@ def test_a_log_of_keras_itself_with_another_metric(tmp_path):
     assert (tmp_path / "acc.png").is_file()
 
 
+def test_acc_is_accuracy_by_whatever_name_it_was_logged(tmp_path):
+    (tmp_path / "history.csv").write_text("epoch,categorical_accuracy,val_categorical_accuracy\n0,0.5,0.4\n")
+    done = plot("history.csv", "--metric", "acc", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "accuracy.png").is_file()
+
+
 def test_simulated_data_is_told_on_the_terminal_and_in_the_figure(tmp_path):
     folder = write_run(tmp_path / "run-1")
     (folder / "config.json").write_text(json.dumps({"simulated": True}))

@@ -1,12 +1,14 @@
 """The networks that come with the project keep the scores that stand beside them."""
 
+import csv
 import json
+import lzma
 
 from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.images.names import parse_image_name
 from ecgbeats.records.symbols import CLASSES
 from ecgbeats.records.wfdb_files import read_record
-from ecgbeats.runs.networks import load_model, multiply_adds
+from ecgbeats.runs.networks import load_model, multiply_adds, read_about
 from ecgbeats.scores.metrics import METRICS, score
 from ecgbeats.scores.predictions import read_predictions
 
@@ -117,3 +119,21 @@ def test_it_finds_the_promised_accuracy_on_real_beats(mitdb, folder, drawing, co
     assert len(found) == config["images"]["test"]
     assert (found.argmax(1) == true).mean() == pytest.approx((promised.argmax(1) == true).mean(), abs=2e-4)
     assert np.abs(found - promised).max() < 0.01
+
+
+# -- the network for new patients ----------------------------------------------------------------------------
+
+
+def test_the_network_for_new_patients_says_what_it_understands_and_scores_what_it_promises():
+    folder = PROJECT / "pretrained" / "new-patients"
+    about = read_about(folder / "fast.keras")
+    assert about == {"classes": list(CLASSES["aami"]), "drawing": "typical"}
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["drawing"], config["options"]["split"], config["finished"]) == ("typical", "ds1-ds2", True)
+    text = lzma.decompress((folder / "predictions.csv.xz").read_bytes()).decode()
+    rows = list(csv.DictReader(text.splitlines()))
+    metrics = json.loads((folder / "metrics.json").read_text())
+    right = np.mean([row["true"] == row["predicted"] for row in rows])
+    assert right == pytest.approx(metrics["accuracy"], abs=1e-6)
+    assert all(file.stat().st_size <= 3_000_000 for file in folder.iterdir())
+    assert f"{100 * right:.2f} %" in (PROJECT / "pretrained" / "README.md").read_text()

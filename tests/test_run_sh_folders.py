@@ -85,6 +85,13 @@ def test_data_and_output_are_taken_from_where_the_user_stands(start, tmp_path, w
     assert "SIMULATED" not in result.stdout
 
 
+@pytest.mark.parametrize("words", [["--split", "my list.csv"], ["--split=my list.csv"]], ids=["two", "one"])
+def test_a_list_of_records_is_taken_from_where_the_user_stands(start, tmp_path, words):
+    class_folder(tmp_path / "mine")
+    _, arguments = called(start("--data", "mine", *words), "train_keras.py")
+    assert f"--split{(words[0][7:] and '=') or ' '}{tmp_path}/my list.csv" in arguments
+
+
 def test_folders_with_spaces(start, tmp_path):
     class_folder(tmp_path / "my data")
     _, arguments = called(start("--data", "my data", "--output=my output"), "train_keras.py")

@@ -223,6 +223,7 @@ WRONG = {
     "a long image": (dict(training_engine="j" * 129), "128"),
     "a mistyped option": (dict(hyper_parameters="--epoch 3"), "--epoch"),
     "no such network": (dict(hyper_parameters="--model papr"), "papr"),
+    "a list that is not there": (dict(hyper_parameters="--split mine.csv"), "mine.csv: no such file"),
     "a folder of one's own": (dict(hyper_parameters="--output x"), "--output"),
     "quotes": (dict(hyper_parameters='--model "paper"'), "quotes"),
 }

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
 
-from ecgbeats.command import InputError
 from ecgbeats.images.splits import DS1
 from ecgbeats.records.record import Record
 from ecgbeats.records.symbols import symbol_classes
@@ -31,16 +30,10 @@ class Patient:
 
 
 def read_patients(mitdb: Path, svdb: Path, rate: int = RATE) -> list[Patient]:
-    """Read DS1 and svdb at ``rate`` Hz; a record that cannot be read is named and left out."""
+    """Read DS1 and svdb at ``rate`` Hz."""
     paths = [("ds1", mitdb / name) for name in DS1]
     paths += [("svdb", svdb / name) for name in find_records(svdb)]
-    patients = []
-    for part, path in paths:
-        try:
-            patients.append(read_patient(path, part, rate))
-        except InputError as problem:
-            print(f"left out: {problem}")
-    return patients
+    return [read_patient(path, part, rate) for part, path in paths]
 
 
 def read_patient(path: Path, part: str, rate: int) -> Patient:

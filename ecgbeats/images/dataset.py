@@ -11,7 +11,7 @@ from ecgbeats.reading import Count, read_json
 
 from msgspec import Meta
 
-Rate = Annotated[float, Meta(gt=0)]  # Hz
+Rate = Annotated[float, Meta(ge=1)]  # Hz; records of lower ones are refused
 
 
 class PlanOptions(TypedDict, total=False):
@@ -21,13 +21,18 @@ class PlanOptions(TypedDict, total=False):
     classes: str
     drawing: str
     lead: str | None
+    annotator: str
     records: list[str]
     limit: Count | None
     seed: Count | None
 
 
 class Description(TypedDict, total=False):
-    """dataset.json: where the images of a folder come from."""
+    """dataset.json: where the images of a folder come from.
+
+    ``database`` and the two behind it tell the database, lead and sampling rate of each record. Data sets of version
+    0.2.0 and before have no ``database``, and no ``annotator`` in ``options``.
+    """
 
     source: str
     simulated: bool
@@ -36,6 +41,7 @@ class Description(TypedDict, total=False):
     images: Count
     image_size: list[Count]
     records: list[str]
+    database: dict[str, str]
     lead: dict[str, str]
     sampling_rate: dict[str, Rate]
     options: PlanOptions

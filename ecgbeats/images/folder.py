@@ -278,7 +278,9 @@ def list_folder(folder: Path) -> dict[str, list[str]]:
     for class_name in sorted(entry.name for entry in entries if _is(entry.is_dir)):
         path = folder / class_name
         entries = _shown(reading.list_folder(path, f"--data {folder}: {class_name}", "mend or remove it"))
-        strange += _strange(entries)
+        strange += _strange(entries) + [
+            f"{entry.path} (a folder, where images are)" for entry in entries if _is(entry.is_dir)
+        ]
         names = [f"{class_name}/{entry.name}" for entry in entries if _is(entry.is_file)]
         if names:
             by_class[class_name] = sorted(names)

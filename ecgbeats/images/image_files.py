@@ -93,7 +93,7 @@ def _decode_plain(content: bytes) -> np.ndarray | None:
     The result is OpenCV's, in half the time.
     """
     begin, end = len(_PNG_BEGIN), len(content) - 4 - len(_PNG_END)
-    if not (content.startswith(_PNG_BEGIN) and content.endswith(_PNG_END)):
+    if not (content.startswith(_PNG_BEGIN) and content.endswith(_PNG_END) and end >= begin + 8):
         return None
     if content[begin : begin + 8] != (end - begin - 8).to_bytes(4) + b"IDAT":
         return None

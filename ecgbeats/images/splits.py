@@ -1,41 +1,44 @@
 """Which beats train, which validate, and which test: never one beat in two parts.
 
 `beats` is the paper's way: beats of one patient stand on both sides, and neighbouring beats even share
-samples of the signal. `records` and `ds1-ds2` keep patients apart, as a score for new patients needs.
+samples of the signal. `records` and lists of records keep patients apart, as a score for new patients needs.
 """
 
 from dataclasses import dataclass
 
 from ecgbeats.command import InputError
 from ecgbeats.images.names import record_names
+from ecgbeats.images.protocols import BEATS, PARTS, Protocol, read_protocol
+from ecgbeats.images.protocols import DS1 as DS1  # part of what this file offers
+from ecgbeats.images.protocols import DS2 as DS2
+from ecgbeats.images.protocols import SAME_PATIENT as SAME_PATIENT
 from ecgbeats.records.symbols import CLASSES
 
 import numpy as np
 
-SPLITS = ("beats", "records", "ds1-ds2")
-PARTS = ("training", "validation", "test")
-# Records of one patient (physionet.org/physiobank/database/html/mitdbdir/intro.htm).
-SAME_PATIENT = {"202": "201"}
-# de Chazal, O'Dwyer, Reilly: IEEE Trans Biomed Eng 51(7):1196-1206 (2004). The paced records are left out.
-DS1 = "101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230".split()
-DS2 = "100 103 105 111 113 117 121 123 200 202 210 212 213 214 219 221 222 228 231 232 233 234".split()
 # How many random choices of patients are weighed against each other.
 _TRIES = 2000
+MOST_NAMED = 8  # records in a line
 
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of the images in each part: three sorted int arrays that share nothing."""
+    """Positions of the images in each part: three sorted int arrays that share nothing.
+
+    ``protocol`` is what they follow, ``notes`` what is to be said of a list that does not fit the images, a line each.
+    """
 
     training: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+    protocol: Protocol = BEATS
+    notes: tuple[str, ...] = ()
 
 
 def describe_split(labels: np.ndarray, classes: list[str], parts: Split) -> None:
-    """Print the sizes of the parts, and which classes one of them lacks."""
+    """Print the sizes of the parts, which classes one of them lacks, and the split's notes."""
     sizes = ", ".join(f"{part} {len(getattr(parts, part)):,d}" for part in PARTS)
-    print(f"Images: {sizes}")
+    print("\n".join([f"Images: {sizes}", *parts.notes]))
     for part in PARTS:
         present = np.unique(labels[getattr(parts, part)])
         absent = [name for i, name in enumerate(classes) if i not in present]
@@ -43,13 +46,16 @@ def describe_split(labels: np.ndarray, classes: list[str], parts: Split) -> None
             print(f"The {part} part has no {', '.join(absent)}: too few patients have such beats.")
 
 
-def split_as(images, options: dict) -> Split:
-    """Part ``images`` (an Images) as the options of train_keras.py say: split, seed, folds and fold."""
+def split_as(images, options: dict, protocol: Protocol | None = None) -> Split:
+    """Part ``images`` (an Images) as the options of train_keras.py say: split, seed, folds and fold.
+
+    ``protocol`` is what their split means, where that is known already.
+    """
     return split_images(
         images.names,
         images.labels,
         images.classes,
-        options["split"],
+        protocol or options["split"],
         options["seed"],
         options["folds"],
         options["fold"] or 0,
@@ -60,7 +66,7 @@ def split_images(
     names: list[str],
     labels: np.ndarray,
     classes: list[str],
-    method: str = "beats",
+    method: str | Protocol = "beats",
     seed: int = 0,
     folds: int | None = None,
     fold: int = 0,
@@ -73,10 +79,11 @@ def split_images(
         The image files, RECORD_SAMPLE.png for all methods but ``beats``.
     labels : numpy.ndarray of int, shape (images,)
     classes : list of str
-        Class names; ``ds1-ds2`` needs those of AAMI.
-    method : {"beats", "records", "ds1-ds2"}
+        Class names; DS1 and DS2 need those of AAMI.
+    method : str or Protocol
+        What --split takes, see :func:`~ecgbeats.images.protocols.read_protocol`.
     seed : int
-        Another seed gives another split (for ds1-ds2: other validation records).
+        Another seed gives another split (of a list: other validation records, where it names none).
     folds, fold : int
         With ``folds``, the test part is fold ``fold`` (from 0), and a tenth of the rest validates; every
         image is tested in one fold. Otherwise a tenth of all each is tested and validates.
@@ -95,20 +102,22 @@ def split_images(
         raise InputError(f"--folds {folds}: at least 2 folds are needed")
     if folds is not None and not 0 <= fold < folds:
         raise InputError(f"--fold {fold} is out of range: {folds} folds are numbered 0 to {folds - 1}")
-    if method == "beats":
+    protocol = method if isinstance(method, Protocol) else read_protocol(method)
+    if not protocol.keeps_patients_apart:
         return _split_beats(labels, classes, seed, folds, fold)
     records = record_names(names)
     if records is None:
         raise InputError(
-            f"--split {method} needs to know each image's record, but --data has files that are not named "
+            f"--split {protocol.name} needs to know each image's record, but --data has files that are not named "
             "RECORD_SAMPLE.png as make_dataset.py does; use --split beats"
         )
-    patients = np.array([SAME_PATIENT.get(record, record) for record in records])
-    if method == "records":
-        return _split_records(labels, patients, seed, folds, fold)
+    if protocol.parts is None:
+        return _split_records(labels, protocol, records, seed, folds, fold)
     if folds is not None:
-        raise InputError("--split ds1-ds2 is one fixed list of test records; leave --folds out")
-    return _split_ds1_ds2(labels, classes, records, seed)
+        raise InputError(f"--split {protocol.name} is one fixed list of test records; leave --folds out")
+    if protocol.has_ds1_ds2:
+        check_aami(classes, f"--split {protocol.name}")
+    return _split_by_list(labels, protocol, records, seed)
 
 
 def _split_beats(labels, classes, seed, folds, fold) -> Split:
@@ -161,10 +170,11 @@ def _give_each_class_one(source, part, labels, random, keep: int):
     return source, part
 
 
-def _split_records(labels, patients, seed, folds, fold) -> Split:
+def _split_records(labels, protocol, records, seed, folds, fold) -> Split:
     """Keep patients together, as near to stratified as that allows."""
     from sklearn.model_selection import StratifiedGroupKFold
 
+    patients = protocol.patients_of(records)
     names = np.unique(patients)
     if len(names) < len(PARTS):
         raise InputError(
@@ -191,11 +201,11 @@ def _split_records(labels, patients, seed, folds, fold) -> Split:
     rest = np.flatnonzero(~in_test)
     share = 1 / 9 if folds is None else 1 / 10
     in_validation = choose_patients(labels[rest], patients[rest], share, seed + 1, parts_after=1)
-    return Split(rest[~in_validation], rest[in_validation], np.flatnonzero(in_test))
+    return Split(rest[~in_validation], rest[in_validation], np.flatnonzero(in_test), protocol)
 
 
 def check_aami(classes: list[str], what: str) -> None:
-    """Raise InputError, naming ``what``, if these are not AAMI's classes, of which DS1 and DS2 are lists."""
+    """Raise InputError, naming ``what``, if these are not AAMI's classes, by which DS1 and DS2 are scored."""
     if not set(classes) <= set(CLASSES["aami"]):
         raise InputError(
             f"{what} is for the AAMI classes {' '.join(CLASSES['aami'])}, but --data has "
@@ -203,18 +213,49 @@ def check_aami(classes: list[str], what: str) -> None:
         )
 
 
-def _split_ds1_ds2(labels, classes, records, seed) -> Split:
-    """Train and validate on DS1, test on DS2."""
-    check_aami(classes, "--split ds1-ds2")
-    first = np.flatnonzero(np.isin(records, DS1))
-    test = np.flatnonzero(np.isin(records, DS2))
-    if len(np.unique(records[first])) < 2 or not len(test):
-        raise InputError(
-            "--split ds1-ds2 needs at least 2 records of DS1 (101 106 ...) and 1 of DS2 (100 103 ...) of MIT-BIH "
-            "in --data; make it from all of mitdb"
+def _split_by_list(labels, protocol, records, seed) -> Split:
+    """Give each record the part that the list names; where it names none for validation, choose patients that train."""
+    part_of = np.array([protocol.parts.get(record, "") for record in records])
+    training, validation, test = (np.flatnonzero(part_of == part) for part in PARTS)
+    chooses = "validation" not in protocol.parts.values()
+    patients = protocol.patients_of(records)
+    if not len(test) or len(np.unique(patients[training])) < 1 + chooses or not (chooses or len(validation)):
+        found = ", ".join(
+            f"{len(np.unique(records[part_of == part]))} for {part}"
+            for part in PARTS
+            if part in protocol.parts.values()
         )
-    in_validation = choose_patients(labels[first], records[first], 1 / 10, seed, parts_after=1)
-    return Split(first[~in_validation], first[in_validation], test)
+        raise InputError(
+            f"--split {protocol.name}: of the records that it lists --data has {found}, and at least "
+            f"{'2 patients are needed for training' if chooses else '1 record each'} and 1 record for test; make it from "
+            "all records of the list, or use another --split"
+        )
+    if chooses:
+        in_validation = choose_patients(labels[training], patients[training], 1 / 10, seed, parts_after=1)
+        training, validation = training[~in_validation], training[in_validation]
+    return Split(training, validation, test, protocol, _compare_records(protocol, records))
+
+
+def _compare_records(protocol: Protocol, records: np.ndarray) -> tuple[str, ...]:
+    """Return what the list and the data have of records that the other lacks, and the field's own flaw, a line each."""
+    present, listed = set(records.tolist()), set(protocol.parts)
+    notes = []
+    if lacking := sorted(listed - present):
+        notes.append(f"--data lacks {_some(lacking)} of --split {protocol.name}.")
+    if others := sorted(present - listed):
+        notes.append(f"--split {protocol.name} leaves out {_some(others)} of --data.")
+    if protocol.has_ds1_ds2:
+        notes.append(
+            "DS1 and DS2 share a patient, records 201 and 202: the test part is also scored without 202."
+        )
+    return tuple(notes)
+
+
+def _some(records: list[str]) -> str:
+    """Return how many records, and the names of the first of them."""
+    shown = [name if len(name) <= 20 else name[:18] + ".." for name in records[:MOST_NAMED]]
+    more = ", ..." if len(records) > MOST_NAMED else ""
+    return f"{len(records)} record{'s' if len(records) > 1 else ''} ({', '.join(shown)}{more})"
 
 
 def choose_patients(labels, patients, share, seed, parts_after) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Fetches the MIT-BIH Arrhythmia Database 1.0.0 from PhysioNet; ``make_dataset.py mitdb`` calls it.
+"""Fetches a database from PhysioNet, as ``make_dataset.py mitdb`` does.
 
 Layout on the server: https://physionet.org/content/mitdb/1.0.0/ . Every file is checked against the
 SHA256SUMS.txt that PhysioNet publishes beside it, and a broken download goes on where it stopped.
@@ -22,15 +22,11 @@ from ecgbeats import command
 from ecgbeats.folders import alone
 from ecgbeats.process import terminal
 from ecgbeats.reading import need, read_file
+from ecgbeats.records.databases import Database
 from ecgbeats.records.paced_http import PacedHttp, PacedHttps
 
 from tqdm import tqdm
 
-MITDB_ADDRESS = "https://physionet.org/files/mitdb/1.0.0/"
-BY_HAND = (
-    "download the database by hand from https://physionet.org/content/mitdb/1.0.0/ "
-    "and give its folder as SOURCE, or use `simulated`"
-)
 SUMS = "SHA256SUMS.txt"
 RECORDS = "RECORDS"
 SUFFIXES = (".hea", ".atr", ".dat")
@@ -39,18 +35,19 @@ WAITS_S = (1, 2, 4, 8, 16)  # before each new attempt at a file
 TIMEOUT_S = 30.0  # without one byte
 LONGEST_RETRY_AFTER_S = 120
 WRONG_COPIES = 3  # a file that came whole and wrong this often is wrong on the server, or on the way
-MAX_BYTES = 16 * 2**20  # the largest file has 1.95 MB; what never ends must not fill the disk
+MAX_BYTES = 16 * 2**20  # the largest file of mitdb has 1.95 MB; what never ends must not fill the disk
 CHUNK_BYTES = 64 * 2**10
 
 
-def download_mitdb(
+def download_database(
+    database: Database,
     folder: str | os.PathLike,
     address: str | None = None,
     *,
     waits_s: tuple[float, ...] = WAITS_S,
     timeout_s: float = TIMEOUT_S,
 ) -> Path:
-    """Fetch the ``.hea .dat .atr`` files of all 48 records (144 files, about 100 MB) into ``folder``.
+    """Fetch the ``.hea .dat .atr`` files of all records of a database into ``folder``.
 
     ``RECORDS`` and ``SHA256SUMS.txt`` come along. Files that are there and right stay; others of these
     names are replaced. Where all is there and right by the saved ``SHA256SUMS.txt``, nothing is asked of
@@ -59,11 +56,13 @@ def download_mitdb(
 
     Parameters
     ----------
+    database : Database
+        One of databases.DATABASES.
     folder : path
         Made if it is missing.
     address : str, optional
         Folder on a server with PhysioNet's files, http or https. Default: the environment variable
-        ``MITDB_ADDRESS`` (for a mirror), else PhysioNet's own, the constant ``MITDB_ADDRESS``.
+        ``database.variable`` (for a mirror), else PhysioNet's own.
     waits_s : tuple of float
         Seconds to wait before each new attempt at a file; their number plus one is the number of attempts.
     timeout_s : float
@@ -83,16 +82,17 @@ def download_mitdb(
         The disk is full or refuses a file.
     """
     folder = Path(folder)
-    if _is_whole(folder):
+    if _is_whole(folder, database):
         return folder
-    address = _checked_address(address or os.environ.get("MITDB_ADDRESS") or MITDB_ADDRESS)
+    address = address or os.environ.get(database.variable) or database.address
+    address = _checked_address(address, database)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise command.InputError(f"{folder}: a file stands where the records' folder should be") from None
     with alone(folder / ".download.lock", wait=f"waiting for another download into {folder} to end"):
-        if not _is_whole(folder):  # another run may have fetched all while this one waited
-            _Download(folder, address, waits_s, timeout_s).run()
+        if not _is_whole(folder, database):  # another run may have fetched all while this one waited
+            _Download(database, folder, address, waits_s, timeout_s).run()
     return folder
 
 
@@ -111,7 +111,10 @@ class _Stopped(Exception):
 class _Download:
     """One run: what its threads share."""
 
-    def __init__(self, folder: Path, address: str, waits_s: tuple[float, ...], timeout_s: float):
+    def __init__(
+        self, database: Database, folder: Path, address: str, waits_s: tuple[float, ...], timeout_s: float
+    ):
+        self.database = database
         self.folder = folder
         self.address = address
         self.waits_s = waits_s
@@ -124,20 +127,20 @@ class _Download:
     def run(self) -> None:
         """Fetch the two lists, then every file of theirs that is missing or wrong."""
         partial = self._receive(SUMS, None)
-        sums = _read_sums(partial, self.address + SUMS)
+        sums = _read_sums(partial, self.address + SUMS, self.database)
         os.replace(partial, self.folder / SUMS)
 
         sum_of_list = sums.get(RECORDS)
         if sum_of_list is None or not _is_right(self.folder / RECORDS, sum_of_list):
             partial = self._receive(RECORDS, sum_of_list)
-            _files_of_records(partial, sums, self.address + RECORDS)
+            _files_of_records(partial, sums, self.address + RECORDS, self.database)
             os.replace(partial, self.folder / RECORDS)
 
-        names = _files_of_records(self.folder / RECORDS, sums, self.address + RECORDS)
+        names = _files_of_records(self.folder / RECORDS, sums, self.address + RECORDS, self.database)
         missing = [name for name in names if not _is_right(self.folder / name, sums[name])]
         print(
-            f"fetching {len(missing)} of {len(names)} files of the MIT-BIH Arrhythmia Database "
-            f"(about 100 MB in all) from {self.address} into {self.folder}",
+            f"fetching {len(missing)} of {len(names)} files of the {self.database.title} "
+            f"(about {self.database.size} in all) from {self.address} into {self.folder}",
             flush=True,
         )
         self._fetch_all(missing, sums)
@@ -168,7 +171,7 @@ class _Download:
                 thread.start()
             with tqdm(
                 total=total,
-                desc="mitdb",
+                desc=self.database.name,
                 unit="file",
                 leave=False,
                 file=terminal(),
@@ -222,17 +225,17 @@ class _Download:
             if wrong == WRONG_COPIES:
                 raise command.InputError(
                     f"{url}: {reason}, {wrong} times over (the server's copy is wrong, or a proxy "
-                    f"changes it): run again later, or {BY_HAND}"
+                    f"changes it): run again later, or {self.database.by_hand}"
                 )
             if wait is None:
                 raise command.InputError(
                     f"{url}: {reason}, after {len(self.waits_s) + 1} attempts; what came is kept: "
-                    f"run again to go on, or {BY_HAND}"
+                    f"run again to go on, or {self.database.by_hand}"
                 )
             if retry_after > LONGEST_RETRY_AFTER_S:
                 raise command.InputError(
                     f"{url}: {reason} and asks to come back in {retry_after:.0f} seconds; what came is "
-                    f"kept: run again then to go on, or {BY_HAND}"
+                    f"kept: run again then to go on, or {self.database.by_hand}"
                 )
             if self.stop.wait(max(wait, retry_after)):
                 raise _Stopped
@@ -257,7 +260,7 @@ class _Download:
                     size += len(chunk)
                     if size > MAX_BYTES:
                         raise command.InputError(
-                            f"{url}: longer than any file of the database; unset MITDB_ADDRESS if it is set, or {BY_HAND}"
+                            f"{url}: longer than any file of the database; {self.database.another_server}"
                         )
                     file.write(chunk)
             if end is not None and size < end:
@@ -276,13 +279,13 @@ class _Download:
                 partial.unlink(missing_ok=True)
             if problem.code in (408, 416, 429) or problem.code >= 500:
                 raise _Broken(answer, _seconds_of(problem.headers.get("Retry-After", ""))) from None
-            raise command.InputError(f"{url}: {answer}; {BY_HAND}") from None
+            raise command.InputError(f"{url}: {answer}; {self.database.by_hand}") from None
         except (OSError, http.client.HTTPException, ValueError) as problem:
             reason = getattr(problem, "reason", None) or problem
             # One that never answered is most likely offline or misspelt: no long wait for that.
             if not self.answered or isinstance(reason, ssl.SSLCertVerificationError):
                 raise command.InputError(
-                    f"{url}: cannot be reached ({reason}); check the network, or {BY_HAND}"
+                    f"{url}: cannot be reached ({reason}); check the network, or {self.database.by_hand}"
                 ) from None
             raise _Broken(f"no connection ({reason})") from None
         self.answered = True
@@ -302,11 +305,11 @@ class _Download:
             yield chunk
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_whole(folder: Path, database: Database) -> bool:
     """Return whether ``folder`` holds all files that its own lists name, each with the right SHA-256."""
     try:
-        sums = _read_sums(folder / SUMS, SUMS)
-        names = _files_of_records(folder / RECORDS, sums, RECORDS)
+        sums = _read_sums(folder / SUMS, SUMS, database)
+        names = _files_of_records(folder / RECORDS, sums, RECORDS, database)
     except command.InputError:
         return False
     if RECORDS in sums:
@@ -321,19 +324,19 @@ def _is_right(path: Path, sha256: str | None) -> bool:
         return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
 
-def _read_sums(path: Path, source: str) -> dict[str, str]:
+def _read_sums(path: Path, source: str, database: Database) -> dict[str, str]:
     """Return the SHA-256 in hex by name, from lines ``HEX NAME``, ``HEX  NAME`` or ``HEX *NAME``.
 
     Names in sub-folders are PhysioNet's (``mitdbdir/``, ``x_mitdb/``); they are not fetched.
     """
     sums = {}
-    for line in _lines(path, source):
+    for line in _lines(path, source, database):
         match = re.fullmatch(r"([0-9a-fA-F]{64})\s+\*?(?:\./)?(\S.*)", line)
         if not match or not _stays_below(match[2]):
-            raise _not_the_list(source, "a list of SHA-256 sums", line)
+            raise _not_the_list(source, "a list of SHA-256 sums", line, database)
         sums[match[2]] = match[1].lower()
     if not sums:
-        raise _not_the_list(source, "a list of SHA-256 sums", "")
+        raise _not_the_list(source, "a list of SHA-256 sums", "", database)
     return sums
 
 
@@ -341,38 +344,36 @@ def _stays_below(name: str) -> bool:
     return not name.startswith("/") and "\\" not in name and ".." not in name.split("/")
 
 
-def _files_of_records(path: Path, sums: dict[str, str], source: str) -> list[str]:
+def _files_of_records(path: Path, sums: dict[str, str], source: str, database: Database) -> list[str]:
     """Return the names of the files of the records that ``path`` lists; each of them has a sum."""
-    records = _lines(path, source)
+    records = _lines(path, source, database)
     for record in records or [""]:
         # WFDB's rule for record names (WFDB Applications Guide, header(5)).
         if not re.fullmatch(r"[A-Za-z0-9_-]+", record):
-            raise _not_the_list(source, "a list of record names", record)
+            raise _not_the_list(source, "a list of record names", record, database)
     names = [record + suffix for record in dict.fromkeys(records) for suffix in SUFFIXES]
     for name in names:
         if name not in sums:
-            raise command.InputError(
-                f"{source}: {name} has no line in {SUMS}; unset MITDB_ADDRESS if it is set, or {BY_HAND}"
-            )
+            raise command.InputError(f"{source}: {name} has no line in {SUMS}; {database.another_server}")
     return names
 
 
-def _lines(path: Path, source: str) -> list[str]:
+def _lines(path: Path, source: str, database: Database) -> list[str]:
     try:
-        text = need(read_file(path, "remove it", MAX_BYTES), path, BY_HAND).decode("utf-8")
+        text = need(read_file(path, "remove it", MAX_BYTES), path, database.by_hand).decode("utf-8")
     except UnicodeDecodeError:
-        raise _not_the_list(source, "text", "") from None
+        raise _not_the_list(source, "text", "", database) from None
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _not_the_list(source: str, wanted: str, line: str) -> command.InputError:
+def _not_the_list(source: str, wanted: str, line: str, database: Database) -> command.InputError:
     found = f"it has the line {line[:60]!r}" if line else "it is empty or not text"
     return command.InputError(
-        f"{source}: not {wanted} ({found}; a proxy's or login page?); unset MITDB_ADDRESS if it is set, or {BY_HAND}"
+        f"{source}: not {wanted} ({found}; a proxy's or login page?); {database.another_server}"
     )
 
 
-def _checked_address(address: str) -> str:
+def _checked_address(address: str, database: Database) -> str:
     """Return the address with one slash at its end; raise InputError if it is none of http or https."""
     try:
         parts = urllib.parse.urlsplit(address)
@@ -381,7 +382,7 @@ def _checked_address(address: str) -> str:
         is_address = False
     if not is_address or re.search(r"[\s?#]", address):
         raise command.InputError(
-            f"MITDB_ADDRESS {address!r}: not an address of a folder on a server, such as {MITDB_ADDRESS}"
+            f"{database.variable} {address!r}: not an address of a folder on a server, such as {database.address}"
         )
     return address.rstrip("/") + "/"
 

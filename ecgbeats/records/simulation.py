@@ -313,7 +313,7 @@ def _write(folder: str | os.PathLike, number: int, seed: int) -> str:
     return name
 
 
-def make_records(folder: str | os.PathLike, seed: int = SEED) -> list[str]:
+def make_records(folder: str | os.PathLike, seed: int = SEED, patients: int = PATIENTS) -> list[str]:
     """Write the simulated records into ``folder``: SIMULATED, not medical data.
 
     Parameters
@@ -322,6 +322,8 @@ def make_records(folder: str | os.PathLike, seed: int = SEED) -> list[str]:
         An empty folder that exists. Each record gives a ``.hea``, a ``.dat`` (format 212) and an ``.atr``.
     seed : int
         From 0; the same seed gives the same bytes.
+    patients : int
+        How many records; the first eight hold every class.
 
     Returns
     -------
@@ -333,4 +335,4 @@ def make_records(folder: str | os.PathLike, seed: int = SEED) -> list[str]:
     OSError
         Where the folder cannot be written to.
     """
-    return [_write(folder, number, seed) for number in range(PATIENTS)]
+    return [_write(folder, number, seed) for number in range(patients)]

@@ -3,7 +3,7 @@
 # WFDB's annotation symbols (physionet.org/physiobank/annotations.shtml) by class, in the paper's order.
 CLASSES = {
     "paper": {"NOR": "N", "PVC": "V", "PAB": "/", "RBB": "R", "LBB": "L", "APC": "A", "VFW": "!", "VEB": "E"},
-    "aami": {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "Q": "/fQ"},
+    "aami": {"N": "NLRBejn", "S": "AaJS", "V": "VEr", "F": "F", "Q": "/fQ?"},
 }
 # All symbols that mark a beat, whatever classes are asked for.
 BEAT_SYMBOLS = frozenset("NLRBAaJSVrFejnE/fQ?!")

@@ -11,7 +11,8 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.dataset import Data, drawing_of
 from ecgbeats.images.names import record_names
-from ecgbeats.images.splits import PARTS, SPLITS, Split
+from ecgbeats.images.protocols import METHODS, PARTS, Protocol, RecordList, read_protocol
+from ecgbeats.images.splits import Split
 from ecgbeats.reading import AtLeastOne, Count, Share, read_json
 
 from msgspec import Meta
@@ -32,7 +33,7 @@ class Options(TypedDict, total=False):
     augment_classes: str
     shift: Count
     balance: Share
-    split: Required[Literal[SPLITS]]
+    split: Required[Annotated[str, Meta(min_length=1)]]
     folds: Required[Annotated[int, Meta(ge=2, lt=2**31)] | None]
     fold: Required[Count | None]
     keep: Literal["best", "last"]
@@ -71,6 +72,7 @@ class Config(TypedDict):
     data_sha256: str
     simulated: bool
     drawing: NotRequired[str | None]
+    protocol: NotRequired[RecordList | None]
     classes: Annotated[list[str], Meta(min_length=1)]
     images: Sizes
     train_records: NotRequired[list[str] | None]
@@ -80,14 +82,29 @@ class Config(TypedDict):
 
 def read_config(folder: Path, remedy: str = "choose another --output") -> Config | None:
     """Return config.json of a run folder, or None where there is none."""
-    return read_json(folder / "config.json", Config, remedy)
+    path = folder / "config.json"
+    config = read_json(path, Config, remedy)
+    if config is not None and not config.get("protocol"):
+        split = config["options"]["split"]
+        if split not in (*METHODS, "ds1-ds2"):  # runs did not always keep the list of ds1-ds2
+            raise InputError(
+                f"{path} cannot be read (options.split is {split}, and there is no protocol, its list); {remedy}"
+            )
+    return config
+
+
+def protocol_of(config: dict) -> Protocol:
+    """Return the protocol of the run that ``config`` describes, whatever has become of the list's file since."""
+    split, records = config["options"]["split"], config.get("protocol")
+    return Protocol(split, **records) if records else read_protocol(split)
 
 
 def need_config(folder: Path) -> Config:
     """Return config.json of a run folder. Raises InputError where there is none."""
-    config = read_config(folder)
+    remedy = "copy the run's whole folder again"
+    config = read_config(folder, remedy)
     if config is None:
-        raise InputError(f"{folder / 'config.json'}: no such file; copy the run's whole folder again")
+        raise InputError(f"{folder / 'config.json'}: no such file; {remedy}")
     return config
 
 
@@ -135,6 +152,7 @@ def describe_run(
         "data_sha256": data.checksum,
         "simulated": bool(data.description.get("simulated")),
         "drawing": drawing_of(data.description),
+        "protocol": parts.protocol.content,
         "classes": data.images.classes,
         "images": {part: len(getattr(parts, part)) for part in PARTS},
         **records,

@@ -11,7 +11,8 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.folders import alone
 from ecgbeats.images.dataset import Data
-from ecgbeats.runs.config import need_config, read_config, used_options
+from ecgbeats.images.protocols import read_protocol
+from ecgbeats.runs.config import need_config, protocol_of, read_config, used_options
 
 STATE_FILE = "training_state.npz"
 # Where one of these is, a folder holds a run, or evaluate_keras.py's results, or a cross-validation.
@@ -56,11 +57,19 @@ def is_finished(folder: Path, options: argparse.Namespace) -> bool:
     if config is None:
         return False
     before, now = EARLIER | config["options"], used_options(options)
-    different = [name for name in now if name not in FREE_ON_RESUME and before.get(name) != now[name]]
-    if different:
-        words = ", ".join(
-            f"--{name.replace('_', '-')} (then {before.get(name)}, now {now[name]})" for name in different
+    different = [
+        f"--{name.replace('_', '-')} (then {before.get(name)}, now {now[name]})"
+        for name in now
+        if name not in (*FREE_ON_RESUME, "split") and before.get(name) != now[name]
+    ]
+    then, wanted = protocol_of(config), read_protocol(options.split)
+    if not then.is_same(wanted):
+        changed = (
+            "the list has changed" if then.name == wanted.name else f"then {then.name}, now {wanted.name}"
         )
+        different.append(f"--split ({changed})")
+    if different:
+        words = ", ".join(different)
         one_of_many = options.fold is not None and folder.name == f"fold-{options.fold}"
         raise InputError(
             f"--resume: the run in {folder} had other options: {words}; give the same, or choose another --output"

@@ -6,7 +6,7 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from ecgbeats import command
 from ecgbeats.command import InputError
@@ -20,14 +20,16 @@ class About(TypedDict):
     """What the comment of a network's file says of it."""
 
     classes: list[str]
+    drawing: NotRequired[str]
 
 
-def save_model(model, path: str | os.PathLike, classes: Sequence[str]) -> None:
+def save_model(model, path: str | os.PathLike, classes: Sequence[str], drawing: str | None = None) -> None:
     """Save a network with its class names, whole or not at all, in float32 and without optimizer state.
 
-    Plain ``keras.models.load_model`` reads the file without this project. The names are the comment of the
-    ``.keras`` file, which is a zip archive: JSON such as ``{"classes": ["NOR", "PVC"]}``. (One more file in
-    the archive would make Keras unpack all of it to the disk at each load; its metadata.json is fixed.)
+    Plain ``keras.models.load_model`` reads the file without this project. The names, and how the images are drawn that
+    it understands, are the comment of the ``.keras`` file, which is a zip archive: JSON such as ``{"classes": ["NOR",
+    "PVC"], "drawing": "paper"}``. (One more file in the archive would make Keras unpack all of it to the disk at each
+    load; its metadata.json is fixed.)
 
     Parameters
     ----------
@@ -38,13 +40,16 @@ def save_model(model, path: str | os.PathLike, classes: Sequence[str]) -> None:
         Ends in ``.keras``; its folder exists.
     classes : sequence of str
         The name of each output, in order.
+    drawing : str, optional
+        One of ecgbeats.images.drawings.DRAWINGS; None where it is not known.
 
     Raises
     ------
     ValueError
         If the names do not fit the outputs, or are more than the 65,535 bytes that the comment holds.
     """
-    comment = json.dumps({"classes": list(classes)}).encode()
+    about = {"classes": list(classes)} | ({"drawing": drawing} if drawing else {})
+    comment = json.dumps(about).encode()
     if len(classes) != model.output_shape[-1]:
         raise ValueError(f"{len(classes)} class names for {model.output_shape[-1]} outputs")
     if len(comment) > zipfile.ZIP_MAX_COMMENT:
@@ -64,7 +69,12 @@ def save_model(model, path: str | os.PathLike, classes: Sequence[str]) -> None:
 
 
 def read_classes(path: str | os.PathLike) -> list[str]:
-    """Return the class names of a network's file, having checked that it is whole; without keras.
+    """Return the class names of a network's file; see :func:`read_about`."""
+    return read_about(path)["classes"]
+
+
+def read_about(path: str | os.PathLike) -> About:
+    """Return what a network's file says of it, having checked that it is whole; without keras.
 
     Raises
     ------
@@ -92,7 +102,7 @@ def read_classes(path: str | os.PathLike) -> list[str]:
         raise InputError(f"{path}: {damaged}; copy it again, or {REMEDY}")
     for name, text in texts.items():
         parse_json(text, dict, f"{path}: its {name}", REMEDY)
-    return parse_json(comment, About, f"{path}: the note of its classes", REMEDY)["classes"]
+    return parse_json(comment, About, f"{path}: the note of its classes", REMEDY)
 
 
 def _find_damage(archive: zipfile.ZipFile) -> str | None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.images.canvas import IMAGE_SIZE
-from ecgbeats.images.splits import SPLITS
+from ecgbeats.images.protocols import named_lists, read_protocol
 from ecgbeats.runs.devices import PRECISIONS
+
+MOST_DEVICES = 64  # of one machine; logical ones of a CPU could be any number
 
 
 def make_parser(description: str, models: Iterable[str]) -> command.Parser:
@@ -62,9 +64,10 @@ def make_parser(description: str, models: Iterable[str]) -> command.Parser:
     )
     add(
         "--split",
-        choices=SPLITS,
+        metavar="PROTOCOL",
         default="beats",
-        help="beats: 80/10/10 as the paper; records: patients kept apart; ds1-ds2: the field's list (default beats)",
+        help="beats: 80/10/10 as the paper; records: patients kept apart; a list of records by part: "
+        f"{', '.join(named_lists()).replace('%', '%%')}, or a CSV file with the columns record,part[,patient] (default beats)",
     )
     add("--folds", type=command.whole_number(2), metavar="K", help="cross-validation with K folds")
     add(
@@ -84,7 +87,7 @@ def make_parser(description: str, models: Iterable[str]) -> command.Parser:
     add("--precision", choices=PRECISIONS, default="auto", help="auto: by what the device can do (default)")
     add(
         "--devices",
-        type=at_least_one,
+        type=command.whole_number(1, maximum=MOST_DEVICES),
         metavar="N",
         help="GPUs, or logical CPU devices (default all GPUs, or 1)",
     )
@@ -110,6 +113,7 @@ def check_options(parser: command.Parser, options: argparse.Namespace, models) -
     """Leave with an error for options that do not go together or are out of range."""
     if options.model not in models:
         parser.error(f"--model {options.model}: no such network; choose from {', '.join(models)}")
+    read_protocol(options.split)  # a list that is not in order is told before all else
     if options.fold is not None and options.folds is None:
         parser.error("--fold needs --folds: the number of folds")
     if options.augment_classes != "all" and not options.augment:

@@ -48,6 +48,8 @@ class Recorder(keras.callbacks.Callback):
         Called without arguments when the log has changed, to draw it.
     keep : str
         What best.keras is: "best", the network of the lowest validation loss, or "last", that of the last epoch.
+    drawing : str, optional
+        How the images are drawn, where it is known.
 
     Attributes
     ----------
@@ -67,10 +69,12 @@ class Recorder(keras.callbacks.Callback):
         limit: TimeLimit,
         draw: Callable[[], object],
         keep: str = "best",
+        drawing: str | None = None,
     ):
         super().__init__()
         self.folder, self.classes, self.batches, self.epochs = folder, classes, batches, epochs
         self.schedule, self.limit, self.draw, self.keep = schedule, limit, draw, keep
+        self.drawing = drawing
         self.rows = []
         self.best = math.inf
         self._bar = None
@@ -100,7 +104,7 @@ class Recorder(keras.callbacks.Callback):
     def save_network(self) -> None:
         """Write best.keras as the network is now."""
         # On JAX, Keras attaches the trained state only to the network that a callback is asked for.
-        save_model(self.model, self.folder / "best.keras", self.classes)
+        save_model(self.model, self.folder / "best.keras", self.classes, self.drawing)
 
     # -- Keras calls these ---------------------------------------------------------------------------------
 

@@ -87,6 +87,10 @@ def _check_sizes(file, variables: list) -> None:
     """
     most = {f"v{i}.npy": math.prod(v.shape) * 8 for i, v in enumerate(variables)}
     most |= {"about.npy": _LARGEST_ABOUT * 4} | {f"m{i}.npy": 8 for i in range(_MOST_MEANS)}
+    if (
+        file.read(4) != b"PK\x03\x04"
+    ):  # NumPy would take it for a file of Python objects, and advise to trust it
+        raise ValueError("it does not begin as an archive")
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
     for member in members:

@@ -10,13 +10,13 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.names import record_names
 from ecgbeats.reading import Count, Share, read_json
-from ecgbeats.runs.config import need_config, read_config
+from ecgbeats.runs.config import need_config, protocol_of, read_config
 from ecgbeats.scores.figure_style import save_figure
 from ecgbeats.scores.figures import plot_confusion_matrix
-from ecgbeats.scores.intervals import bootstrap_intervals
-from ecgbeats.scores.metrics import METRICS, score
+from ecgbeats.scores.metrics import METRICS
 from ecgbeats.scores.metrics_file import Scores, read_metrics
 from ecgbeats.scores.predictions import read_predictions
+from ecgbeats.scores.scoring import score_beats
 from ecgbeats.scores.words import LONGEST_NAME, TITLES, in_words, interval_words
 
 import numpy as np
@@ -149,7 +149,7 @@ def pool_folds(folders: list[Path]) -> dict:
     Returns
     -------
     dict
-        As score gives it, and its ``intervals``; ``split`` and ``simulated`` as in metrics.json.
+        As score_beats gives it; ``split`` and ``simulated`` as in metrics.json.
 
     Raises
     ------
@@ -174,14 +174,9 @@ def pool_folds(folders: list[Path]) -> dict:
             tested[file] = path
         parts.append((true, probabilities))
     true, probabilities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    # As for a single run (evaluate_keras.py): whole records where patients are kept apart.
-    split = config["options"]["split"]
-    groups = record_names(list(tested)) if split != "beats" else None
-    return score(true, probabilities, classes) | {
-        "intervals": bootstrap_intervals(true, probabilities, classes, groups),
-        "split": split,
-        "simulated": config["simulated"],
-    }
+    protocol = protocol_of(config)
+    scored = score_beats(true, probabilities, classes, record_names(list(tested)), protocol)
+    return scored | {"split": protocol.name, "simulated": config["simulated"]}
 
 
 def gather_folds(output: Path, folders: list[Path]) -> None:

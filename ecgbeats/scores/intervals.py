@@ -14,6 +14,7 @@ def bootstrap_intervals(
     groups: np.ndarray | None = None,
     repeats: int = 1000,
     seed: int = 0,
+    unit: str = "records",
 ) -> dict:
     """Return bootstrap intervals (95 %, percentile method) of the metrics that :func:`score` gives.
 
@@ -26,14 +27,16 @@ def bootstrap_intervals(
     true, probabilities, classes
         As for score.
     groups : sequence of str or int, shape (beats,), optional
-        The record of each beat: whole records are resampled. Without it beats are.
+        The record or patient of each beat: whole ones are resampled. Without it beats are.
     repeats : int
     seed : int
+    unit : {"records", "patients"}
+        What the groups are.
 
     Returns
     -------
     dict
-        ``level``, ``repeats``, ``resampled`` ("records" or "beats") and ``units``, how many there are;
+        ``level``, ``repeats``, ``resampled`` ("beats" or ``unit``) and ``units``, how many there are;
         ``accuracy``, ``sensitivity``, ... each [low, high], and ``per_class`` the same for each class. None
         where there is nothing to resample: with fewer than two units, or for a class that fewer than two
         of them hold; ``missing`` says so in words (by class name, or under "all").
@@ -42,16 +45,16 @@ def bootstrap_intervals(
     """
     true, probabilities = checked(true, probabilities, classes)
     size = len(classes)
-    unit = np.arange(len(true)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    if len(unit) != len(true):
-        raise ValueError(f"{len(unit)} groups for {len(true)} beats")
-    units = int(unit.max(initial=-1)) + 1
-    holders = [len(np.unique(unit[true == number])) for number in range(size)]
-    resampled = "beats" if groups is None else "records"
+    member = np.arange(len(true)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    if len(member) != len(true):
+        raise ValueError(f"{len(member)} groups for {len(true)} beats")
+    units = int(member.max(initial=-1)) + 1
+    holders = [len(np.unique(member[true == number])) for number in range(size)]
+    resampled = "beats" if groups is None else unit
 
     samples = {"accuracy": np.empty(0)} | {key: np.empty((0, size)) for key in METRICS}
     if units > 1:
-        samples = _resample(true, probabilities, unit, units, repeats, seed)
+        samples = _resample(true, probabilities, member, units, repeats, seed)
     result = {"level": LEVEL, "repeats": repeats, "resampled": resampled, "units": units}
     result |= {key: _percentiles(values) for key, values in _means(samples).items()}
     result["per_class"] = {

@@ -65,6 +65,14 @@ def score(true: np.ndarray, probabilities: np.ndarray, classes: list[str]) -> di
     }
 
 
+def count_patients(true: np.ndarray, patients: np.ndarray, classes: list[str]) -> dict[str, int]:
+    """Return how many patients hold each class: a mean over classes counts beats of one patient like those of thirty.
+
+    ``true`` as for :func:`score`; ``patients`` is each beat's, str of shape (beats,).
+    """
+    return {name: len(np.unique(patients[np.asarray(true) == number])) for number, name in enumerate(classes)}
+
+
 def checked(true, probabilities, classes) -> tuple[np.ndarray, np.ndarray]:
     """Return both as arrays (int64, float32), after checking that they belong together."""
     true, probabilities = np.asarray(true, np.int64), np.asarray(probabilities, np.float32)

@@ -22,12 +22,22 @@ class ClassScores(TypedDict):
     support: Count
 
 
+class ClassIntervals(TypedDict):
+    """Intervals of one class; None where there is nothing to resample."""
+
+    sensitivity: Interval | None
+    specificity: Interval | None
+    ppv: Interval | None
+    f1: Interval | None
+    auc: Interval | None
+
+
 class Intervals(TypedDict):
     """What bootstrap_intervals returns."""
 
     level: Share
     repeats: Count
-    resampled: Literal["beats", "records"]
+    resampled: Literal["beats", "records", "patients"]
     units: Count
     accuracy: Interval | None
     sensitivity: Interval | None
@@ -35,8 +45,35 @@ class Intervals(TypedDict):
     ppv: Interval | None
     f1: Interval | None
     auc: Interval | None
-    per_class: dict[str, dict[str, Interval | None]]
+    per_class: dict[str, ClassIntervals]
     missing: NotRequired[dict[str, str]]
+
+
+class EctopicBeats(TypedDict):
+    """The standard's figures of VEB or SVEB; None for a quotient of nothing."""
+
+    sensitivity: Share | None
+    positive_predictivity: Share | None
+    false_positive_rate: Share | None
+    true_positives: NotRequired[Count]
+    false_negatives: NotRequired[Count]
+    false_positives: NotRequired[Count]
+    true_negatives: NotRequired[Count]
+
+
+class EctopicKinds(TypedDict):
+    """Those of both."""
+
+    VEB: EctopicBeats
+    SVEB: EctopicBeats
+
+
+class Standard(TypedDict):
+    """What ecgbeats.scores.aami.score_by_record returns."""
+
+    records: dict[str, EctopicKinds]
+    gross: EctopicKinds
+    average: EctopicKinds
 
 
 class Scores(TypedDict):
@@ -52,7 +89,9 @@ class Scores(TypedDict):
     confusion_matrix: list[list[Count]]
     classes: list[str]
     test_images: Count
+    patients: NotRequired[dict[str, Count] | None]
     intervals: NotRequired[Intervals]
+    ec57: NotRequired[Standard]
 
 
 class Metrics(Scores):
@@ -76,11 +115,27 @@ def read_metrics(folder: Path) -> Metrics:
     metrics = read_json(path, Metrics, remedy)
     if metrics is None:
         raise InputError(f"{path}: no such file; {remedy}")
-    classes, size = metrics["classes"], len(metrics["classes"])
-    if sorted(metrics["per_class"]) != sorted(classes) or len(metrics["confusion_matrix"]) != size:
-        raise InputError(
-            f"{path}: classes, per_class and confusion_matrix are not of the same classes; {remedy}"
+    _check_scores(metrics, metrics["classes"], f"{path}", remedy)
+    if "without_record_202" in metrics:
+        _check_scores(
+            metrics["without_record_202"], metrics["classes"], f"{path}: without_record_202", remedy
         )
-    if any(len(row) != size for row in metrics["confusion_matrix"]):
-        raise InputError(f"{path}: confusion_matrix is not square; {remedy}")
     return metrics
+
+
+def _check_scores(scores: Scores, classes: list[str], where: str, remedy: str) -> None:
+    """Raise InputError where not all in them is of these classes."""
+    by_class = [scores["per_class"]]
+    if "intervals" in scores:
+        by_class.append(scores["intervals"]["per_class"])
+    matrix, size = scores["confusion_matrix"], len(classes)
+    if (
+        scores["classes"] != classes
+        or any(sorted(one) != sorted(classes) for one in by_class)
+        or len(matrix) != size
+    ):
+        raise InputError(
+            f"{where}: classes, per_class, intervals and confusion_matrix are not of the same classes; {remedy}"
+        )
+    if any(len(row) != size for row in matrix):
+        raise InputError(f"{where}: confusion_matrix is not square; {remedy}")

@@ -5,12 +5,14 @@ from pathlib import Path
 from ecgbeats import command
 from ecgbeats.images.folder import Images
 from ecgbeats.images.names import record_names
+from ecgbeats.images.protocols import BEATS, Protocol
+from ecgbeats.scores.aami import is_aami, score_by_record
 from ecgbeats.scores.figure_style import save_figure
 from ecgbeats.scores.figures import plot_confusion_matrix, plot_curves, plot_per_class
 from ecgbeats.scores.intervals import bootstrap_intervals
-from ecgbeats.scores.metrics import score
+from ecgbeats.scores.metrics import count_patients, score
 from ecgbeats.scores.predictions import write_predictions
-from ecgbeats.scores.words import score_table
+from ecgbeats.scores.words import ec57_table, score_table
 
 import numpy as np
 
@@ -20,7 +22,7 @@ def write_scores(
     images: Images,
     probabilities: np.ndarray,
     classes: list[str],
-    split: str | None,
+    protocol: Protocol | None,
     note: str | None,
 ) -> dict:
     """Write predictions.csv and the figures of a scored part, print the table, return the metrics.
@@ -32,36 +34,75 @@ def write_scores(
     images : Images
         What was scored, its labels in the order of ``classes``.
     probabilities : numpy.ndarray, float32, shape (images, classes)
-    split : str or None
-        The protocol, one of SPLITS; None for images that are no part of a split.
+    protocol : Protocol or None
+        None for images that are no part of a split.
     note : str or None
         Stands in the figures and the table, such as that the data is simulated.
     """
-
     records = record_names(images.names)
-    # Beats of one patient are alike, so where patients are kept apart whole records are resampled.
-    groups = records if split in ("records", "ds1-ds2") else None
+
+    def score_part(chosen: np.ndarray) -> dict:
+        return score_beats(
+            images.labels[chosen],
+            probabilities[chosen],
+            classes,
+            None if records is None else records[chosen],
+            protocol,
+        )
+
     true = images.labels
-    metrics = score(true, probabilities, classes)
-    metrics["intervals"] = bootstrap_intervals(true, probabilities, classes, groups)
-    metrics["split"] = split
+    metrics = score_part(np.ones(len(true), bool))
+    metrics["split"] = protocol.name if protocol else None
     metrics["simulated"] = note == command.SIMULATED_NOTICE
-    if split == "ds1-ds2":
+    if protocol and protocol.has_ds1_ds2:
         # Record 202 is of the same patient as 201, which is in DS1.
-        rest = records != "202"
-        without = (true[rest], probabilities[rest], classes)
-        metrics["without_record_202"] = score(*without) | {
-            "intervals": bootstrap_intervals(*without, records[rest])
-        }
+        metrics["without_record_202"] = score_part(records != "202")
     with command.whole_file(folder / "predictions.csv") as path:
         write_predictions(path, images.names, true, probabilities, classes)
     save_figure(plot_confusion_matrix(metrics, note), folder / "confusion_matrix.png")
     save_figure(plot_curves(true, probabilities, classes, note), folder / "curves.png")
     save_figure(plot_per_class(metrics, metrics["intervals"], note), folder / "per_class.png")
     print("\n" + score_table(metrics, metrics["intervals"]))
-    if split == "ds1-ds2":
+    if "ec57" in metrics:
+        print("\n" + ec57_table(metrics["ec57"]))
+    if protocol and protocol.has_ds1_ds2:
         print("\nWithout record 202, whose patient is also in DS1 (record 201):")
         print(score_table(metrics["without_record_202"], metrics["without_record_202"]["intervals"]))
     if note:
         print(note)
     return metrics
+
+
+def score_beats(
+    true: np.ndarray,
+    probabilities: np.ndarray,
+    classes: list[str],
+    records: np.ndarray | None,
+    protocol: Protocol | None,
+) -> dict:
+    """Return what :func:`score` returns, with ``patients`` of each class, ``intervals``, and ``ec57`` of AAMI's classes.
+
+    ``records`` is each beat's record, None where they are not known; then ``patients`` is None, too.
+    """
+    metrics = score(true, probabilities, classes)
+    patients = None if records is None else (protocol or BEATS).patients_of(records)
+    metrics["patients"] = None if records is None else count_patients(true, patients, classes)
+    metrics["intervals"] = split_intervals(true, probabilities, classes, records, protocol)
+    if is_aami(classes):
+        metrics["ec57"] = score_by_record(true, probabilities.argmax(axis=1), classes, records)
+    return metrics
+
+
+def split_intervals(
+    true: np.ndarray,
+    probabilities: np.ndarray,
+    classes: list[str],
+    records: np.ndarray | None,
+    protocol: Protocol | None,
+) -> dict:
+    """Return :func:`bootstrap_intervals` over what the protocol parts: patients, which are alike in all beats, or beats."""
+    if not protocol or not protocol.keeps_patients_apart:
+        return bootstrap_intervals(true, probabilities, classes)
+    patients = protocol.patients_of(records)
+    unit = "records" if len(np.unique(patients)) == len(np.unique(records)) else "patients"
+    return bootstrap_intervals(true, probabilities, classes, patients, unit=unit)

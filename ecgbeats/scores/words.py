@@ -13,6 +13,7 @@ TITLES = {
     "auc": "AUC",
 }
 LONGEST_NAME = 16  # characters of a class's name in the table and the figures
+LONGEST_BESIDE_PATIENTS = 11  # in a table that tells the patients, too
 
 
 def score_table(metrics: dict, intervals: dict | None = None) -> str:
@@ -20,7 +21,8 @@ def score_table(metrics: dict, intervals: dict | None = None) -> str:
 
     ``metrics`` is what :func:`score` returns; with ``intervals``, those of the overall scores stand there too.
     """
-    names = short_names(metrics["classes"])
+    patients = metrics.get("patients")
+    names = short_names(metrics["classes"], LONGEST_BESIDE_PATIENTS if patients else LONGEST_NAME)
     present = sum(values["support"] > 0 for values in metrics["per_class"].values())
     lines = []
     for key in ("accuracy", *METRICS):
@@ -36,15 +38,30 @@ def score_table(metrics: dict, intervals: dict | None = None) -> str:
     if intervals:
         lines.append(interval_words(intervals))
     name_width = max(5, *map(len, names))
-    widths = [max(len(TITLES[key]) + 1, 10) for key in METRICS]
+    widths = [max(len(TITLES[key]) + 1, 9 if patients else 10) for key in METRICS]
     header = "".join(f"{TITLES[key]:>{width}}" for key, width in zip(METRICS, widths, strict=True))
-    lines += ["", f"{'class':<{name_width}}{header}{'beats':>9}"]
+    lines += ["", f"{'class':<{name_width}}{header}{'beats':>9}" + f"{'patients':>9}" * bool(patients)]
     for name, short in zip(metrics["classes"], names, strict=True):
         values = metrics["per_class"][name]
         cells = "".join(
             f"{in_words(values[key], key):>{width}}" for key, width in zip(METRICS, widths, strict=True)
         )
-        lines.append(f"{short:<{name_width}}{cells}{values['support']:>9,d}")
+        lines.append(
+            f"{short:<{name_width}}{cells}{values['support']:>9,d}"
+            + (f"{patients[name]:>9,d}" if patients else "")
+        )
+    return "\n".join(lines)
+
+
+def ec57_table(figures: dict) -> str:
+    """Return metrics.json's ``ec57`` as plain text for a terminal: of all beats, and the average of the records."""
+    names = {"sensitivity": 12, "positive_predictivity": 23, "false_positive_rate": 21}
+    lines = [f"{'EC57':<13}" + "".join(f"{name.replace('_', ' '):>{width}}" for name, width in names.items())]
+    for kind in figures["gross"]:
+        for way in ("gross", "average"):
+            values = figures[way][kind]
+            cells = "".join(f"{in_words(values[name], name):>{width}}" for name, width in names.items())
+            lines.append(f"{kind:<5}{way:<8}{cells}")
     return "\n".join(lines)
 
 
@@ -65,29 +82,29 @@ def rounded(value: float, digits: int, top: float = 1) -> str:
     return f"{value:.{digits}f}"
 
 
-def short_names(names: Sequence[str]) -> list[str]:
-    """Return classes' names in at most LONGEST_NAME characters (other people's folders have long ones), all different.
+def short_names(names: Sequence[str], longest: int = LONGEST_NAME) -> list[str]:
+    """Return classes' names in at most ``longest`` characters (other people's folders have long ones), all different.
 
     ``names`` are all different, too. The middle of long names is left out, or their beginning, or their end; where
     they are still alike they get numbers.
     """
-    for head in (8, 0, LONGEST_NAME - 2):
-        short = [_shorten(name, head) for name in names]
+    for head in (8, 0, longest - 2):
+        short = [_shorten(name, head, longest) for name in names]
         if len(set(short)) == len(names):
             return short
-    short = [name if len(name) <= LONGEST_NAME else "" for name in names]
+    short = [name if len(name) <= longest else "" for name in names]
     for place, name in enumerate(names):
         number = 0
         while not short[place]:
             mark = f"..{(number := number + 1)}"
-            label = name[: LONGEST_NAME - len(mark)] + mark
+            label = name[: longest - len(mark)] + mark
             short[place] = "" if label in short else label
     return short
 
 
-def _shorten(name: str, head: int) -> str:
-    """Leave out what stands behind the first ``head`` characters, as much as is too much."""
-    too_much = len(name) - LONGEST_NAME
+def _shorten(name: str, head: int, longest: int) -> str:
+    """Leave out what stands behind the first ``head`` characters, as much as is more than ``longest``."""
+    too_much = len(name) - longest
     return name if too_much <= 0 else f"{name[:head]}..{name[head + 2 + too_much :]}"
 
 

@@ -4,7 +4,7 @@ import zlib
 
 from ecgbeats.command import InputError
 from ecgbeats.images.drawings import DRAWINGS
-from ecgbeats.images.image_files import _decode_plain, decode, encode
+from ecgbeats.images.image_files import _PNG_BEGIN, _PNG_END, _decode_plain, decode, encode
 from ecgbeats.records.record import Record
 
 import cv2
@@ -100,3 +100,11 @@ def test_wrong_image_data_in_a_whole_png_is_left_to_opencv(change):
     plain = cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_NONE
     assert _decode_plain(png_of(LINE, *plain, change=bytes)) is not None
     assert _decode_plain(png_of(LINE, *plain, change=change)) is None
+
+
+@pytest.mark.parametrize("held", range(0, 13))
+def test_one_of_ours_without_its_pixels_is_refused(held):
+    """Of the chunk of pixels, which takes 12 bytes when it is empty, these many are left."""
+    whole = encode(np.full((128, 128), 255, np.uint8))
+    with pytest.raises(InputError, match=r"a\.png is not an image"):
+        decode(whole[: len(_PNG_BEGIN) + held] + _PNG_END, "a.png")

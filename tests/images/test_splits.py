@@ -2,7 +2,8 @@
 
 from ecgbeats.command import InputError
 from ecgbeats.images.names import image_name, record_names
-from ecgbeats.images.splits import DS1, DS2, PARTS, SAME_PATIENT, split_images
+from ecgbeats.images.protocols import DS1, DS2, PARTS, SAME_PATIENT
+from ecgbeats.images.splits import split_images
 from ecgbeats.records.symbols import CLASSES, symbol_classes
 from ecgbeats.records.wfdb_files import find_records, read_annotations
 
@@ -37,8 +38,8 @@ def real(mitdb):
         class_of = symbol_classes(scheme)
         names, labels = [], []
         for record in find_records(mitdb):
-            _, samples, symbols = read_annotations(mitdb / record)
-            for sample, symbol in zip(samples, symbols, strict=True):
+            beats = read_annotations(mitdb / record)
+            for sample, symbol in zip(beats.samples, beats.symbols, strict=True):
                 if symbol in class_of:
                     names.append(f"{class_of[symbol]}/{image_name(record, sample)}")
                     labels.append(classes.index(class_of[symbol]))

@@ -266,6 +266,8 @@ STRANGE = {
     "a loop": lambda path: path.symlink_to(path.name),
     "a link to a device": lambda path: path.symlink_to("/dev/zero"),
     "a pipe": os.mkfifo,
+    "a folder": Path.mkdir,
+    "a link to a folder": lambda path: path.symlink_to("../PVC"),
     "a link to a pipe": lambda path: (os.mkfifo(path.with_name(".pipe")), path.symlink_to(".pipe")),
     "a socket": make_socket,
     "a link through a file": lambda path: path.symlink_to("../PVC/../NOR/" + path.name + "/x"),

@@ -15,12 +15,14 @@ import time
 from ecgbeats import command
 from ecgbeats.process import SECONDS_TO_UNWIND
 from ecgbeats.records import download
-from ecgbeats.records.download import AT_A_TIME, _seconds_of, download_mitdb
+from ecgbeats.records.databases import DATABASES
+from ecgbeats.records.download import AT_A_TIME, _seconds_of, download_database
 
 import pytest
 import wfdb
 from conftest import PROJECT, start_python
 
+MITDB = DATABASES["mitdb"]
 WAITS_S = (0.01,) * 5
 
 
@@ -155,7 +157,7 @@ def server():
 
 
 def fetch(server, folder, **options):
-    return download_mitdb(folder, server.address, **{"waits_s": WAITS_S, "timeout_s": 5, **options})
+    return download_database(MITDB, folder, server.address, **{"waits_s": WAITS_S, "timeout_s": 5, **options})
 
 
 def check_whole(folder, server):
@@ -233,7 +235,7 @@ def test_reads_every_usual_form_of_sums(line, server, tmp_path):
 
 def test_address_comes_from_the_environment(server, tmp_path, monkeypatch):
     monkeypatch.setenv("MITDB_ADDRESS", server.address.rstrip("/"))
-    download_mitdb(tmp_path)
+    download_database(MITDB, tmp_path)
     check_whole(tmp_path, server)
 
 
@@ -393,13 +395,13 @@ def test_an_unreachable_host_ends_at_once(server, tmp_path):
     with pytest.raises(
         command.InputError, match=rf"{re.escape(server.address)}.* cannot be reached .*simulated"
     ):
-        download_mitdb(tmp_path, server.address)
+        download_database(MITDB, tmp_path, server.address)
     assert time.monotonic() - start < 3
 
 
 def test_a_host_that_does_not_exist_ends_at_once(tmp_path):
     with pytest.raises(command.InputError, match=r"http://nowhere\.invalid/.* cannot be reached"):
-        download_mitdb(tmp_path, "http://nowhere.invalid/")
+        download_database(MITDB, tmp_path, "http://nowhere.invalid/")
 
 
 @pytest.mark.parametrize(
@@ -408,7 +410,7 @@ def test_a_host_that_does_not_exist_ends_at_once(tmp_path):
 )
 def test_what_is_no_address_is_refused(address, tmp_path):
     with pytest.raises(command.InputError, match="MITDB_ADDRESS"):
-        download_mitdb(tmp_path / "new", address)
+        download_database(MITDB, tmp_path / "new", address)
     assert not (tmp_path / "new").exists()
 
 
@@ -515,8 +517,9 @@ def test_a_log_gets_a_few_lines_and_no_carriage_return(server, tmp_path, capsys)
 # The next tests run the download as make_dataset.py does, in a process of its own.
 SCRIPT = (
     "from ecgbeats import command\n"
-    "from ecgbeats.records.download import download_mitdb\n"
-    "command.run(lambda argv: print(download_mitdb(argv[0])) or 0)\n"
+    "from ecgbeats.records.databases import DATABASES\n"
+    "from ecgbeats.records.download import download_database\n"
+    "command.run(lambda argv: print(download_database(DATABASES['mitdb'], argv[0])) or 0)\n"
 )
 
 

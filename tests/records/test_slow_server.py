@@ -1,4 +1,4 @@
-"""download_mitdb against a server that never ends an answer."""
+"""download_database against a server that never ends an answer."""
 
 import contextlib
 import socket
@@ -6,10 +6,12 @@ import threading
 import time
 
 from ecgbeats.command import InputError
-from ecgbeats.records.download import download_mitdb
+from ecgbeats.records.databases import DATABASES
+from ecgbeats.records.download import download_database
 
 import pytest
 
+MITDB = DATABASES["mitdb"]
 WAITS_S = (0.01,) * 2
 
 
@@ -51,5 +53,5 @@ def test_a_byte_now_and_then_comes_to_an_end(tmp_path, where):
     with server_that_says(*ANSWERS[where]) as address:
         started = time.perf_counter()
         with pytest.raises(InputError, match=r"SHA256SUMS\.txt: .*slower than 1,000 bytes a second.*by hand"):
-            download_mitdb(tmp_path, address, waits_s=WAITS_S, timeout_s=0.4)
+            download_database(MITDB, tmp_path, address, waits_s=WAITS_S, timeout_s=0.4)
         assert time.perf_counter() - started < 10

@@ -6,7 +6,7 @@ import shutil
 import zipfile
 
 from ecgbeats import command
-from ecgbeats.runs.networks import load_model, multiply_adds, read_classes, save_model
+from ecgbeats.runs.networks import load_model, multiply_adds, read_about, read_classes, save_model
 
 import keras
 import numpy as np
@@ -122,6 +122,15 @@ def test_class_names_of_any_letters_come_back(tmp_path):
     names = ["Schläge", "a b", "心拍", 'q"', "x,y", "/", "n\n", "8"]
     save_model(build_small("fast"), tmp_path / "best.keras", names)
     assert read_classes(tmp_path / "best.keras") == names
+
+
+def test_the_drawing_travels_with_the_network(tmp_path):
+    model = build_small("fast")
+    for drawing in ("typical", None):
+        save_model(model, tmp_path / "best.keras", CLASSES, drawing)
+        assert read_about(tmp_path / "best.keras") == {"classes": CLASSES} | (
+            {"drawing": drawing} if drawing else {}
+        )
 
 
 @pytest.mark.parametrize("names", [CLASSES[:7], [c + "x" * 9000 for c in CLASSES]], ids=["few", "long"])

@@ -8,11 +8,8 @@ import random
 import shutil
 import signal
 import time
-import zipfile
 from pathlib import Path
 
-import cv2
-import keras
 import numpy as np
 import pytest
 from conftest import assert_refused, once
@@ -27,6 +24,7 @@ from forked import (
     limit_file_size,
     train,
 )
+from run_folders import assert_whole
 
 # `fast` has a Dropout, whose random state has to go on too.
 EPOCHS = 4
@@ -56,37 +54,6 @@ def resumed(tmp_path, small_images):
 
 def partial_files(folder: Path) -> list[str]:
     return [path.name for path in folder.glob(".*.partial-*")]
-
-
-def assert_whole(folder: Path) -> list[str]:
-    """Assert that each file that has its final name is whole; return log.csv's lines."""
-    lines = []
-    for path in folder.iterdir():
-        if path.name.startswith("."):
-            continue
-        if path.suffix == ".json":
-            json.loads(path.read_text())
-        elif path.suffix == ".csv":
-            text = path.read_text()
-            assert text.endswith("\n"), path
-            rows = list(csv.reader(text.splitlines()))
-            assert {len(row) for row in rows} == {len(rows[0])}, path
-            if path.name == "log.csv":
-                lines = text.splitlines()
-        elif path.suffix == ".png":
-            assert cv2.imread(str(path)) is not None, path
-        elif path.suffix == ".npz":
-            with zipfile.ZipFile(path) as archive:
-                assert archive.testzip() is None, path
-        elif path.suffix == ".html":
-            assert path.read_text().rstrip().endswith("</html>"), path
-        else:
-            assert path.name == "best.keras", path
-            assert keras.models.load_model(path).output_shape == (None, 3)
-    assert [line.partition(",")[0] for line in lines[1:]] == [str(i + 1) for i in range(len(lines) - 1)]
-    if len(lines) > 1:
-        assert (folder / "best.keras").exists()
-    return lines
 
 
 def losses(folder: Path) -> np.ndarray:
@@ -205,10 +172,12 @@ def test_killed_at_random_moments_the_run_ends_as_if_unbroken(unbroken, resumed,
 def test_a_broken_state_is_told(unbroken, tmp_path, small_images):
     shutil.copytree(unbroken, tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    (tmp_path / "run" / "config.json").write_text(json.dumps(config | {"finished": False}))
+    config = json.dumps(config | {"finished": False})
+    (tmp_path / "run" / "config.json").write_text(config)
     (tmp_path / "run" / "training_state.npz").write_bytes(b"PK\x03\x04 cut off")
     result = train("--data", small_images, "--output", tmp_path / "run", *OPTIONS, "--resume")
     assert_refused(result, "training_state.npz", "--output")
+    assert (tmp_path / "run" / "config.json").read_text() == config
     assert (tmp_path / "run" / "log.csv").read_bytes() == (unbroken / "log.csv").read_bytes()
 
 

@@ -79,6 +79,12 @@ def test_what_is_no_regular_file_is_refused(tmp_path, name, what):
 
 
 @pytest.mark.parametrize("name", READERS)
+def test_a_fault_of_the_disk_names_the_file(tmp_path, name):
+    (tmp_path / name).symlink_to("/proc/self/mem")  # a regular file, whose first bytes cannot be read
+    refuses(lambda: READERS[name](tmp_path / name), name)
+
+
+@pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize(
     "content", [b"", b"\0" * 99, b"\xff\xfe{}", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000]
 )
@@ -132,6 +138,8 @@ def change(tmp_path: Path, name: str, field: str, value) -> Path:
         ("metrics.json", "test_images", 1e99),
         ("metrics.json", "per_class", {}),
         ("metrics.json", "intervals.accuracy", [0.1]),
+        ("metrics.json", "intervals.per_class", {}),
+        ("metrics.json", "intervals.per_class.NOR", {}),
     ],
 )
 def test_a_field_of_another_type_or_range_is_named(tmp_path, name, field, value):
@@ -354,6 +362,11 @@ def state(tmp_path, compiled) -> Path:
     saved = {"rows": [ROW, ROW | {"epoch": 2}], "best": 0.5, "batches": 0, "seconds": 0.0}
     save_state(tmp_path / "training_state.npz", compiled, saved)
     return tmp_path / "training_state.npz"
+
+
+def test_no_state_is_told_to_be_trusted(state, compiled):
+    state.write_bytes(b"\xef\xbb\xbf" + state.read_bytes())
+    refuses(lambda: load_state(state, compiled, 2, 5), "training_state.npz", "does not begin as an archive")
 
 
 def test_a_state_is_read_back(state, compiled):

@@ -150,6 +150,15 @@ def test_an_evaluation_that_was_killed_is_done_again_by_the_same_command(
     assert content(output) == before
 
 
+def test_a_folder_in_the_place_of_the_mark_of_an_evaluation_is_refused(
+    tmp_path, small_images, trained, refused
+):
+    (tmp_path / ".evaluation").mkdir()
+    arguments = [trained / "best.keras", "--data", small_images, "--output", tmp_path]
+    refused(run("evaluate_keras.py", *arguments), ".evaluation")
+    assert os.listdir(tmp_path) == [".evaluation"]
+
+
 def test_predictions_that_no_evaluation_left_are_not_overwritten(tmp_path, small_images, trained, refused):
     (tmp_path / "predictions.csv").write_text("mine")
     refused(

@@ -18,10 +18,12 @@ from ecgbeats.scores.metrics import score
 from ecgbeats.scores.predictions import read_predictions
 from ecgbeats.scores.report import write_report
 from ecgbeats.scores.report.attention import overlay, what_it_looks_at
+from ecgbeats.scores.report.by_record import record_rows
 from ecgbeats.scores.report.choices import choose_errors, choose_typical
 from ecgbeats.scores.report.rendering import render
 from ecgbeats.scores.report.run import Run, read_run
 
+import browser
 import cv2
 import forked
 import numpy as np
@@ -155,6 +157,26 @@ def test_report_says_what_it_is(written):
     assert "No patient of the test part stands in training or validation" in words
     assert "the test part has no beats of VEB" in words
     assert "VEB 0 absent: no test beats" in words
+
+
+def test_the_worst_records_stand_first(trained, data, written):
+    words = Page(written).words
+    rows = record_rows(read_run(trained, data))
+    table = words[words.index("Most frequent error") :]
+    places = [table.index(f" {row['name']} ") for row in rows]
+    assert places == sorted(places)
+    failing = [row["name"] for row in rows if row["fails"]]
+    assert (f"{len(failing)} of {len(rows)} records fail" in words) == bool(failing)
+
+
+def test_patients_stand_beside_the_classes(trained, written):
+    patients = json.loads((trained / "metrics.json").read_text())["patients"]
+    assert patients["VEB"] == 0
+    words = Page(written).words
+    told = words.partition("however few patients it is of:")[2].partition(" Scores of each class")[0]
+    assert f" NOR {patients['NOR']}" in told
+    assert "VEB" not in told
+    assert f"{patients['PVC']} patients" in words
 
 
 def test_report_of_real_data_has_no_notice(copy, data):
@@ -361,11 +383,41 @@ def test_files_of_another_run_are_refused(copy, data):
         write_report(copy, data)
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        (
+            "config.json",
+            {"options": {"split": "beats", "folds": None, "fold": None, "limit": None, "seed": 0}},
+        ),
+        ("config.json", {"devices": 3}),
+        ("metrics.json", {"accuracy": "high"}),
+        ("metrics.json", {"intervals": {"per_class": {}}}),
+        ("metrics.json", {"confusion_matrix": [[{}]]}),
+        ("metrics.json", {"epochs": None}),
+        ("metrics.json", {"without_record_202": {}}),
+    ],
+)
+def test_files_of_other_content_are_refused(copy, data, name, values):
+    change(copy / name, **values)
+    with pytest.raises(command.InputError, match=re.escape(str(copy / name))):
+        write_report(copy, data)
+
+
+def test_an_image_that_became_a_pipe_does_not_hang(copy, data, tmp_path):
+    other = shutil.copytree(data, tmp_path / "other")
+    for path in other.glob("*/*.png"):
+        path.unlink()
+        os.mkfifo(path)
+    with pytest.raises(command.InputError, match=r"no regular file.*--data"):
+        write_report(copy, other)
+
+
 def test_data_without_these_images_is_refused_and_the_old_report_stays(copy, tmp_path, data):
     path = write_report(copy, data)
     before = path.read_bytes()
     (tmp_path / "other").mkdir()
-    with pytest.raises(command.InputError, match=r"cannot be read .* --data"):
+    with pytest.raises(command.InputError, match=r"no such file; let --data"):
         write_report(copy, tmp_path / "other")
     assert path.read_bytes() == before
 
@@ -412,9 +464,7 @@ addEventListener("load", () => {
 @pytest.fixture(scope="module")
 def browse():
     """Open a page in headless Chromium with further options; returns the finished process."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("Chromium is not installed")
+    program = browser.program()
 
     def browse(page, folder, *options):
         return subprocess.run(

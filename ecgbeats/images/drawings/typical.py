@@ -27,10 +27,8 @@ def drawer(record: Record) -> Callable[[int], np.ndarray]:
     depth = 1 - amplitudes(record.signal, record.rate)
     beat_line = strip_line(BEAT_STRIP, depth, record.rate)
     typical = _draw_median_beat(record, depth)
-    # Of a record with one beat nothing is known: any scale will do.
-    rr_intervals = np.diff(record.samples)
-    typical_rr = float(np.median(rr_intervals[rr_intervals > 0])) if rr_intervals.any() else record.rate
-    bars = _draw_bars(rr_intervals / typical_rr)
+    typical_rr = typical_interval(record)
+    bars = _draw_bars(np.diff(record.samples) / typical_rr)
     bar_width = IMAGE_SIZE // BARS
 
     def draw_typical(beat: int) -> np.ndarray:
@@ -47,15 +45,35 @@ def drawer(record: Record) -> Callable[[int], np.ndarray]:
     return draw_typical
 
 
+def typical_interval(record: Record) -> float:
+    """Return the median RR interval of a record in samples; of one with one beat nothing is known, and any will do."""
+    rr_intervals = np.diff(record.samples)
+    return float(np.median(rr_intervals[rr_intervals > 0])) if rr_intervals.any() else record.rate
+
+
 def _draw_median_beat(record: Record, depth: np.ndarray) -> np.ndarray:
     """Return an image with the median of the record's beats in gray; ``depth`` is as for strip_line."""
     image = np.full((IMAGE_SIZE, IMAGE_SIZE), WHITE, np.uint8)
+    median = median_beat(record, depth)
+    if median is not None:
+        before, _ = strip_reach(BEAT_STRIP, record.rate)
+        strip_line(BEAT_STRIP, median, record.rate)(image, before, TYPICAL_GRAY)
+    return image
+
+
+def median_beat(record: Record, depth: np.ndarray) -> np.ndarray | None:
+    """Return the median of a record's beats, as long as BEAT_STRIP shows one; ``depth`` is as for strip_line.
+
+    None of a record of one beat or two, cut at its ends.
+    """
     before, after = strip_reach(BEAT_STRIP, record.rate)
     whole = (record.samples >= before) & (record.samples + after < len(depth))
-    if whole.any():  # not in a record of one beat or two, cut at its ends
-        around = depth[record.samples[whole, None] + np.arange(-before, after + 1)]
-        strip_line(BEAT_STRIP, np.median(around, axis=0), record.rate)(image, before, TYPICAL_GRAY)
-    return image
+    if not whole.any():
+        return None
+    places = np.arange(-before, after + 1)
+    # A few places of all beats at a time: a day has 100,000 beats.
+    columns = [places[start : start + 32] for start in range(0, len(places), 32)]
+    return np.concatenate([np.median(depth[record.samples[whole, None] + some], axis=0) for some in columns])
 
 
 def _draw_bars(rr_intervals: np.ndarray) -> np.ndarray:

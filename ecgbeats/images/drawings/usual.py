@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ecgbeats.images.bands import Strip, less_baseline, strip_line, strip_reach
+from ecgbeats.images.bands import Strip, without_baseline, strip_line, strip_reach
 from ecgbeats.images.canvas import IMAGE_SIZE, WHITE
 from ecgbeats.records.record import Record
 
@@ -104,7 +104,7 @@ def prepare(record: Record) -> Beats:
     rr_intervals = _rr_intervals(record)
     late = _latest(rr_intervals)
     signal = cv2.GaussianBlur(
-        less_baseline(record.signal, record.rate)[None], (0, 0), SMOOTHING * record.rate
+        without_baseline(record.signal, record.rate)[None], (0, 0), SMOOTHING * record.rate
     )[0]
     samples = _aligned(signal, record.samples, late, record.rate)
     blocks = [_surroundings(rr_intervals, start) for start in range(0, len(samples), BLOCK)]

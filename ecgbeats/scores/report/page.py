@@ -5,11 +5,13 @@ from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.command import InputError
-from ecgbeats.images.splits import PARTS
+from ecgbeats.images.canvas import IMAGE_SIZE
+from ecgbeats.images.protocols import PARTS
 from ecgbeats.scores.figures import plot_confusion_matrix, plot_curves, plot_per_class
 from ecgbeats.scores.log_plot import AXIS_LABELS, plot_training
-from ecgbeats.scores.logs import LOG_NAME, best_epoch, read_keep, read_log
+from ecgbeats.scores.logs import best_epoch, read_keep, read_run_log
 from ecgbeats.scores.metrics import METRICS
+from ecgbeats.scores.report import by_record
 from ecgbeats.scores.report.attention import PATCH, overlay, what_it_looks_at
 from ecgbeats.scores.report.choices import SAME_ERRORS, Beat, choose_errors, choose_typical, read_beat
 from ecgbeats.scores.report.rendering import render
@@ -22,6 +24,7 @@ import numpy as np
 TOLERANCE = 0.05
 FEW_RECORDS = 20  # with fewer of them, intervals over records are rough
 CONFUSIONS = 5  # kinds of error that are named
+WORST = 25  # records that are shown at once
 
 
 def write_report(folder, data_folder, model=None) -> Path:
@@ -54,7 +57,7 @@ def write_report(folder, data_folder, model=None) -> Path:
         from ecgbeats.runs.networks import load_model
 
         with command.quiet_import():
-            model, _ = load_model(run.folder / "best.keras")
+            model, _ = load_model(run.folder / "best.keras", IMAGE_SIZE)
     page = render(page_values(run, model, typical, errors))
     path = run.folder / "report.html"
     with command.whole_file(path) as unfinished:
@@ -80,12 +83,17 @@ def page_values(run: Run, model, typical: list[list[Beat]], errors: list[Beat]) 
             {"name": part, "beats": run.config["images"][part], "records": run.records(part)}
             for part in PARTS
         ],
+        "protocol": protocol_values(run),
         "interval_words": interval_words(metrics["intervals"]),
         "few_records": FEW_RECORDS,
         "per_class": plot_per_class(metrics, metrics["intervals"], run.note),
         "confusions": most_frequent_errors(run),
         "confusion_matrix": plot_confusion_matrix(metrics, run.note),
         "curves": plot_curves(run.true, run.probabilities, run.classes, run.note),
+        "record_rows": by_record.record_rows(run),
+        "worst": WORST,
+        "failing": by_record.words_of_bounds(),
+        "ectopic": by_record.ectopic_rows(run),
         "training": training_values(run) if metrics["epochs"] else None,
         "classes": [
             {
@@ -101,6 +109,18 @@ def page_values(run: Run, model, typical: list[list[Beat]], errors: list[Beat]) 
         "wrong": int((run.true != run.predicted).sum()),
         "same_errors": SAME_ERRORS,
         **origin_values(run, model),
+    }
+
+
+def protocol_values(run: Run) -> dict:
+    """Return what the page says of --split: ``kind`` (of protocols.html.jinja), ``name``, ``shares_patient``, ``validates``."""
+    protocol = run.protocol
+    name = Path(protocol.name).name
+    return {
+        "kind": name if name in ("beats", "records", "ds1-ds2") else "list",
+        "name": name,
+        "shares_patient": protocol.has_ds1_ds2,
+        "validates": "validation" in (protocol.parts or {}).values(),
     }
 
 
@@ -125,7 +145,7 @@ def most_frequent_errors(run: Run) -> list[dict]:
 
 def training_values(run: Run) -> dict:
     """Return the curves of loss and accuracy, with their validation at the kept epoch and at the last one."""
-    log = read_log(run.folder / LOG_NAME)
+    log = read_run_log(run.folder)
     keep = read_keep(run.folder)
     best = best_epoch(log, keep)
     name = run.folder.resolve().name
@@ -159,7 +179,7 @@ def look(run: Run, model, beat: Beat) -> dict:
     """
     number = run.classes.index(beat.true)
     heat, before, after = what_it_looks_at(model, beat.image, number)
-    if abs(before - run.probabilities[beat.index]).max() > TOLERANCE:
+    if not abs(before - run.probabilities[beat.index]).max() <= TOLERANCE:  # NaN is not either
         raise InputError(
             f"{run.data_folder / run.files[beat.index]}: best.keras gives other probabilities for it than "
             "predictions.csv holds; let --data name the images that the run was trained on"

@@ -4,6 +4,7 @@ import base64
 import io
 from pathlib import Path
 
+from ecgbeats.scores.templates import environment
 from ecgbeats.scores.words import TITLES, in_words
 
 import cv2
@@ -14,16 +15,8 @@ LARGEST_SVG = 300_000  # bytes; curves of 10,000 beats can take a megabyte
 
 def render(values: dict) -> str:
     """Return the page of ``report.html.jinja`` for these values; whatever text they hold is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    templates = environment(Path(__file__).parent)
+    templates.filters |= {
         "grouped": "{:,.0f}".format,
         "score": score_words,
         "score_name": score_name,
@@ -31,7 +24,7 @@ def render(values: dict) -> str:
         "picture_source": picture_source,
         "figure_source": figure_source,
     }
-    return environment.get_template("report.html.jinja").render(values)
+    return templates.get_template("report.html.jinja").render(values)
 
 
 def score_words(value: float | None, key: str = "accuracy") -> str:

@@ -1,16 +1,20 @@
 """A run folder as the report needs it: read, and checked to be of one run."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.dataset import read_description
+from ecgbeats.images.folder import LARGEST_IMAGE
 from ecgbeats.images.image_files import decode
 from ecgbeats.images.names import parse_image_name, record_names
-from ecgbeats.scores.intervals import bootstrap_intervals
+from ecgbeats.images.protocols import Protocol
+from ecgbeats.reading import need, read_file
+from ecgbeats.runs.config import need_config, protocol_of
+from ecgbeats.scores.metrics_file import read_metrics
 from ecgbeats.scores.predictions import read_predictions
+from ecgbeats.scores.scoring import split_intervals
 
 import numpy as np
 
@@ -46,6 +50,11 @@ class Run:
         """What must stand beside every result of this run, if anything."""
         return command.SIMULATED_NOTICE if self.config["simulated"] else None
 
+    @property
+    def protocol(self) -> Protocol:
+        """How the beats were parted."""
+        return protocol_of(self.config)
+
     def records(self, part: str) -> list[str]:
         """Return the records of a part of the split, [] where the names of the images do not tell them."""
         return self.config.get(RECORD_KEYS[part]) or []
@@ -53,12 +62,8 @@ class Run:
     def image(self, i: int) -> np.ndarray:
         """Return test beat ``i`` as the network sees it: uint8, shape (128, 128)."""
         path = self.data_folder / self.files[i]
-        try:
-            return decode(path.read_bytes(), path)
-        except OSError as problem:
-            raise InputError(
-                f"{path} cannot be read ({problem.strerror}); let --data name the images that the run was trained on"
-            ) from problem
+        remedy = "let --data name the images that the run was trained on"
+        return decode(need(read_file(path, remedy, LARGEST_IMAGE), path, remedy), path)
 
     def place(self, i: int) -> str:
         """Return where test beat ``i`` stands: its record and minutes:seconds, or else its file."""
@@ -82,8 +87,7 @@ def read_run(folder: Path, data_folder: Path) -> Run:
         raise InputError(f"{folder} is no folder; name a run folder of train_keras.py")
     if not data_folder.is_dir():
         raise InputError(f"--data {data_folder} is no folder; name the images that the run was trained on")
-    config = _read_json(folder / "config.json", "options", "simulated", "versions", "devices", "images")
-    metrics = _read_json(folder / "metrics.json", "accuracy", "per_class", "confusion_matrix", "epochs")
+    config, metrics = need_config(folder), read_metrics(folder)
     predictions = read_predictions(folder / "predictions.csv")
     run = Run(folder, data_folder, config, metrics, read_description(data_folder), *predictions)
     _check_one_run(run)
@@ -91,24 +95,21 @@ def read_run(folder: Path, data_folder: Path) -> Run:
     return run
 
 
-def _read_json(path: Path, *needed: str) -> dict:
-    """Return a JSON file's content. Raises InputError where it cannot be read or lacks a needed name."""
-    try:
-        content = json.loads(path.read_text())
-        lacks = [name for name in needed if name not in content]
-    except (OSError, ValueError, TypeError) as problem:
-        raise InputError(
-            f"{path} cannot be read ({problem}); name a finished run of train_keras.py"
-        ) from None
-    if lacks:
-        raise InputError(f"{path} lacks {', '.join(lacks)}; name a finished run of train_keras.py")
-    return content
-
-
 def _check_one_run(run: Run) -> None:
-    """Raise InputError where the files of the folder differ in classes or in the number of test beats."""
+    """Raise InputError where the folder's files are not those of a run, or of several.
+
+    They then differ in classes, in the number of test beats, or in what the split parts.
+    """
     from ecgbeats.runs.networks import read_classes
 
+    for name, content, needed in (
+        ("config.json", run.config["options"], ("model",)),
+        ("metrics.json", run.metrics, ("epochs", "seconds")),
+    ):
+        if lacks := [key for key in needed if key not in content]:
+            raise InputError(
+                f"{run.folder / name} lacks {', '.join(lacks)}; name a finished run of train_keras.py"
+            )
     remedy = "so they are not of one run; finish it with train_keras.py --resume, or train again"
     for name, found in (
         ("metrics.json", run.metrics.get("classes")),
@@ -122,16 +123,22 @@ def _check_one_run(run: Run) -> None:
             f"{run.folder / 'predictions.csv'} has {len(run.files)} beats and metrics.json "
             f"{run.metrics['test_images']}, {remedy}"
         )
+    if "without_record_202" in run.metrics and record_names(run.files) is None:
+        raise InputError(
+            f"{run.folder / 'predictions.csv'} names no records and metrics.json tells of record 202, {remedy}"
+        )
 
 
 def _complete_intervals(run: Run) -> None:
-    """Compute the intervals that metrics.json lacks: over beats or records, whichever the split parts."""
-    records = record_names(run.files) if run.config["options"]["split"] != "beats" else None
+    """Compute the intervals that metrics.json lacks: over beats or patients, whichever the split parts."""
+    records = record_names(run.files)
     if not run.metrics.get("intervals"):
-        run.metrics["intervals"] = bootstrap_intervals(run.true, run.probabilities, run.classes, records)
+        run.metrics["intervals"] = split_intervals(
+            run.true, run.probabilities, run.classes, records, run.protocol
+        )
     without_202 = run.metrics.get("without_record_202")
     if without_202 and not without_202.get("intervals"):
-        others = records != "202"
-        without_202["intervals"] = bootstrap_intervals(
-            run.true[others], run.probabilities[others], run.classes, records[others]
+        rest = records != "202"
+        without_202["intervals"] = split_intervals(
+            run.true[rest], run.probabilities[rest], run.classes, records[rest], run.protocol
         )

@@ -1,0 +1,395 @@
+"""Find and label the beats of your own ECG, and hand them back with a page on which to check them.
+
+    python annotate_record.py RECORD [RECORD ...] --output DIR
+
+RECORD is a WFDB record (with or without .hea), an EDF file or a CSV file. For each, DIR gets RECORD.ecgbeats (WFDB
+annotations), RECORD.beats.csv, RECORD.summary.json and RECORD.review.html. docs/own-ecg.md says what is in them.
+This is no medical device.
+"""
+
+from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
+
+# isort: split
+import argparse
+import contextlib
+import re
+import time
+from concurrent.futures import Executor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecgbeats.command import InputError
+from ecgbeats.images.canvas import IMAGE_SIZE
+from ecgbeats.progress import progress
+from ecgbeats.reading import read_json
+from ecgbeats.runs.config import read_config
+from ecgbeats.runs.networks import load_model, read_about
+from ecgbeats.runs.prediction import BLOCK, check_probabilities, predict_blocks
+from ecgbeats.scores.annotating.corrections import Correction, check_symbols, correct, read_corrections
+from ecgbeats.scores.annotating.files import marks, wfdb_name, write_annotations, write_beats
+from ecgbeats.scores.annotating.labelled import Labelled, class_symbols
+from ecgbeats.scores.annotating.notices import notices
+from ecgbeats.scores.annotating.summary import summarize
+
+import numpy as np
+
+MODEL = Path(__file__).resolve().parent / "pretrained" / "new-patients" / "fast.keras"
+ANNOTATOR = "ecgbeats"
+TAKEN = ("atr", "hea", "dat", "edf", "csv", "tsv", "txt")  # suffixes of what comes from elsewhere
+FEWEST_BEATS = 5
+LEAST_READABLE = 0.1  # share of the detections that look like beats; with less it is no ECG
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network's file, its classes, the WFDB symbol of each, its drawing, and what its reader must know."""
+
+    path: Path
+    classes: list[str]
+    symbols: list[str]
+    drawing: str
+    notices: list[str]
+
+
+def main(arguments: list[str]) -> None:
+    """Check all options and files, then annotate one recording after another."""
+    started = time.perf_counter()
+    options = read_options(arguments)
+    recordings = find_recordings(options)
+    network = read_network(options.model)
+    corrections = read_corrections(options.corrections) if options.corrections else []
+    check_symbols(corrections, network.symbols, options.corrections)
+    command.check_backend()
+    import ecgbeats.records.finding  # noqa: F401 - once, before the processes are forked that find beats with it
+
+    pool = command.process_pool(command.available_cores(), command.start_worker)
+    try:
+        annotate_all(recordings, network, corrections, options, pool, started)
+    except BrokenProcessPool:
+        raise InputError("a process was killed, maybe for want of memory; close other programs") from None
+    finally:
+        if pool:
+            pool.shutdown(cancel_futures=True)
+
+
+def read_options(arguments: list[str]) -> argparse.Namespace:
+    """Return the command line's options."""
+    parser = command.Parser(prog="annotate_record.py", description=__doc__)
+    add = parser.add_argument
+    add("records", metavar="RECORD", nargs="+", help="a WFDB record, an EDF file (.edf) or a CSV file (.csv)")
+    add("--output", metavar="DIR", type=Path, required=True, help="folder for the results")
+    add(
+        "--model",
+        metavar="FILE.keras",
+        type=Path,
+        default=MODEL,
+        help="the network that labels the beats (default pretrained/new-patients)",
+    )
+    add("--lead", help="name of a lead or its index from 0 (default MLII, II or I, else the first)")
+    add(
+        "--rate",
+        type=command.positive_number,
+        metavar="HZ",
+        help="samples a second, where the file does not tell",
+    )
+    add(
+        "--unit",
+        choices=["mV", "uV"],
+        help="of the samples, where the file does not tell, or tells it wrongly",
+    )
+    add("--beats", metavar="EXT", type=suffix, help="take the beats of this annotation file, and find none")
+    add(
+        "--write-as",
+        metavar="NAME",
+        type=suffix,
+        default=ANNOTATOR,
+        help=f"suffix of the annotation file to write (default {ANNOTATOR})",
+    )
+    add(
+        "--compare",
+        metavar="EXT",
+        type=suffix,
+        help="compare the result with this annotation file, as bxb does",
+    )
+    add(
+        "--corrections",
+        metavar="FILE.csv",
+        type=Path,
+        help="what the review page downloads: write the corrected beats",
+    )
+    add(
+        "--from", dest="begin", type=seconds, default=0.0, metavar="T", help="begin there: seconds or h:mm:ss"
+    )
+    add("--to", dest="end", type=seconds, default=np.inf, metavar="T", help="end there")
+    options = parser.parse_args(arguments)
+    command.check_output(options.output)
+    if options.write_as.lower() in TAKEN:
+        parser.error(f"--write-as {options.write_as}: that suffix belongs to other files; choose another")
+    if options.begin >= options.end:
+        parser.error("--to is not behind --from")
+    if options.corrections and len(options.records) > 1:
+        parser.error("--corrections is of one recording; name that alone")
+    return options
+
+
+def suffix(text: str) -> str:
+    """Argparse type for the suffix of a WFDB annotation file."""
+    if not re.fullmatch("[A-Za-z]{1,40}", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no annotator's name; WFDB has letters alone, such as atr"
+        )
+    return text
+
+
+def seconds(text: str) -> float:
+    """Argparse type for a time: seconds, m:ss or h:mm:ss."""
+    if not re.fullmatch(r"(\d{1,9}:)?(\d{1,9}:)?\d{1,9}(\.\d{0,9})?", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds, m:ss or h:mm:ss")
+    value = 0.0
+    for part in text.split(":"):
+        value = 60 * value + float(part)
+    return value
+
+
+def find_recordings(options: argparse.Namespace) -> dict[str, Path]:
+    """Return the path of each recording by the name that its results get, having looked at what they would replace."""
+    from ecgbeats.records.recordings import find_recording, is_wfdb
+
+    found = {}
+    for text in options.records:
+        path = find_recording(text)
+        name = wfdb_name(path.name if is_wfdb(path) else path.stem)
+        if name in found:
+            raise InputError(
+                f"{found[name]} and {path} would both be {name} in {options.output}; rename one of them"
+            )
+        found[name] = path
+    for name, path in found.items():
+        check_replaced(options, name)
+        stem = path if is_wfdb(path) else path.with_suffix("")
+        for option in ("beats", "compare"):
+            wanted = getattr(options, option)
+            if wanted and not Path(f"{stem}.{wanted}").is_file():
+                raise InputError(
+                    f"--{option} {wanted}: there is no {stem}.{wanted}; name another annotation file"
+                )
+    return found
+
+
+def check_replaced(options: argparse.Namespace, name: str) -> None:
+    """Raise InputError if the annotation file is there and is none that this command wrote."""
+    file = options.output / f"{name}.{options.write_as}"
+    if file.exists() or file.is_symlink():
+        summary = read_json(options.output / f"{name}.summary.json", dict, "remove it") or {}
+        if summary.get("annotations") != file.name:
+            raise InputError(
+                f"{file} is there already, and not of this command; choose another --write-as or --output"
+            )
+
+
+def read_network(path: Path) -> Network:
+    """Return what a network's file, and config.json beside it, say of it. Raises InputError where that is too little."""
+    from ecgbeats.images.drawings import DRAWINGS
+
+    about = read_about(path)
+    config = read_config(path.parent, "mend or remove it") or {}
+    drawing = about.get("drawing") or config.get("drawing")
+    if drawing not in DRAWINGS:
+        fault = (
+            f"was trained on the drawing {drawing}, which is not known here"
+            if drawing
+            else "does not say its drawing"
+        )
+        raise InputError(f"{path} {fault}; copy config.json of its run beside it, or give another network")
+    told = notices(path)
+    if config.get("simulated"):
+        told.append(f"The network was trained on records that are {command.SIMULATED_NOTICE}.")
+    return Network(path, about["classes"], class_symbols(about["classes"], str(path)), drawing, told)
+
+
+def annotate_all(
+    recordings: dict[str, Path],
+    network: Network,
+    corrections: list[Correction],
+    options: argparse.Namespace,
+    pool: Executor | None,
+    started: float,
+) -> None:
+    """Annotate one recording after another; ``started`` is when the command began."""
+    from ecgbeats.records.recordings import read_recording
+
+    model = None
+    for name, path in recordings.items():
+        recording = read_recording(
+            path, options.lead, options.rate, options.unit, (options.begin, options.end)
+        )
+        signal = recording.signal
+        print(
+            f"{name}: lead {signal.lead}, {len(signal.millivolts) / signal.rate / 60:,.1f} min at {signal.rate:g} Hz",
+            flush=True,
+        )
+        for line in recording.said:
+            print(f"{name}: {line}")
+        pieces = start_finding(recording, options.beats, pool)
+        if model is None:  # while the processes find beats
+            before = time.perf_counter()
+            with command.quiet_import():
+                model, _ = load_model(network.path, IMAGE_SIZE)
+            imported = time.perf_counter() - before
+        samples, noise = take_beats(recording, pieces)
+        labelled = label(recording, samples, noise, model, network)
+        if corrections:
+            labelled = correct(labelled, corrections, options.corrections)
+        write_results(name, recording, labelled, network, options)
+    print(
+        f"Results: {options.output} ({time.perf_counter() - started:.1f} s, of which {imported:.1f} s are for loading "
+        "Keras and the network)"
+    )
+    for line in network.notices:
+        print(line)
+
+
+def start_finding(recording, annotator: str | None, pool: Executor | None):
+    """Return an iterator over the beats of each piece of a recording, and which are doubtful."""
+    from ecgbeats.records.finding import find_beats
+    from ecgbeats.records.recordings import read_beats
+
+    if annotator:
+        samples = read_beats(recording, annotator)
+        return iter([(samples, np.zeros(len(samples), bool))])
+    return find_beats(recording.signal.millivolts, recording.signal.rate, pool)
+
+
+def take_beats(recording, pieces) -> tuple[np.ndarray, np.ndarray]:
+    """Wait for the beats of all pieces; return those that can be judged, and the stretches where none can.
+
+    Raises InputError where next to nothing looks like a beat.
+    """
+    from ecgbeats.records.finding import piece_limits
+    from ecgbeats.records.quality import are_within, find_unreadable
+
+    signal = recording.signal
+    limits = piece_limits(len(signal.millivolts), signal.rate)
+    found = []
+    with progress(len(signal.millivolts) / signal.rate / 60, "finding beats", "min") as tell:
+        for piece, (start, end) in zip(pieces, limits, strict=False):  # annotations are one piece
+            found.append(piece)
+            tell((end - start) / signal.rate / 60)
+    samples, doubtful = (np.concatenate(part) for part in zip(*found, strict=True))
+    noise = find_unreadable(samples, doubtful, signal.gaps, signal.rate)
+    kept = samples[~are_within(samples, noise)]
+    if len(kept) < max(FEWEST_BEATS, LEAST_READABLE * len(samples)):
+        raise InputError(
+            f"{recording.path}: lead {signal.lead} holds no ECG that can be read: {len(samples):,d} places look like beats, and "
+            f"{len(samples) - len(kept):,d} of them are noise; choose another --lead, or a better stretch (--from, --to)"
+        )
+    return kept, noise
+
+
+def label(recording, samples: np.ndarray, noise: np.ndarray, model, network: Network) -> Labelled:
+    """Have the network label the beats."""
+    from ecgbeats.images.stretches import draw_beats
+    from ecgbeats.records.record import Record
+
+    signal = recording.signal
+    nothing_known = np.full(len(samples), "Q")  # drawings look at no symbol
+    record = Record(signal.name, signal.lead, signal.rate, signal.millivolts, samples, nothing_known)
+    with progress(len(samples), "labelling beats", "beats") as tell:
+        probabilities = predict_blocks(model, draw_beats(record, network.drawing, BLOCK), tell)
+    check_probabilities(probabilities, network.path)
+    predicted = probabilities.argmax(1)
+    by_hand = np.zeros(len(samples), bool)
+    return Labelled(
+        signal,
+        recording.first,
+        samples,
+        network.classes,
+        network.symbols,
+        predicted,
+        probabilities,
+        by_hand,
+        noise,
+    )
+
+
+def write_results(
+    name: str, recording, labelled: Labelled, network: Network, options: argparse.Namespace
+) -> None:
+    """Write the files of one recording, all of them or none, and print what they say in short."""
+    from ecgbeats.scores.review import Review, write_review
+
+    comparison = compare_with(recording, labelled, options) if options.compare else None
+    summary = summarize(labelled) | {
+        "record": name,
+        "source": str(recording.path),
+        "annotations": f"{name}.{options.write_as}",
+        "network": str(network.path),
+        "drawing": network.drawing,
+        "notices": [*recording.said, *network.notices],
+        "version": command.VERSION,
+    }
+    review = Review(
+        name=name,
+        lead=labelled.signal.lead,
+        rate=labelled.signal.rate,
+        millivolts=labelled.signal.millivolts,
+        samples=labelled.samples,
+        classes=labelled.classes,
+        symbols=labelled.symbols,
+        predicted=labelled.predicted,
+        probabilities=labelled.probabilities,
+        noise=labelled.noise,
+        drawing=network.drawing,
+        notices=[*recording.said, *network.notices],
+        start_time=recording.start,
+        first=labelled.first,
+    )
+    command.make_folder(options.output)
+    with contextlib.ExitStack() as files:
+
+        def unfinished(end: str) -> Path:
+            return files.enter_context(command.whole_file(options.output / f"{name}.{end}"))
+
+        command.write_json(unfinished("summary.json"), summary)  # renamed last, when the others are in place
+        write_annotations(unfinished(options.write_as), labelled)
+        write_beats(unfinished("beats.csv"), labelled)
+        write_review(unfinished("review.html"), review)
+        if comparison:
+            command.write_json(unfinished("compare.json"), comparison.as_dict())
+    counts = ", ".join(
+        f"{count:,d} {which}" for which, count in summary["beats"].items() if which != "all" and count
+    )
+    print(
+        f"{name}: {summary['beats']['all']:,d} beats ({counts}), {summary['unreadable_minutes']:g} min unreadable",
+        flush=True,
+    )
+
+
+def compare_with(recording, labelled: Labelled, options: argparse.Namespace):
+    """Return, and print, the standard's comparison with annotations that lie beside the recording."""
+    from ecgbeats.records.annotations import convert
+    from ecgbeats.records.recordings import is_wfdb
+    from ecgbeats.scores.annotations import Annotations, read_annotations, read_timing
+    from ecgbeats.scores.ec57 import START, compare, words
+
+    rate, path, counted = labelled.signal.rate, recording.path, labelled.signal.rate
+    if is_wfdb(path):
+        counted, _ = read_timing(path)  # that of the lead may be another
+    else:
+        path = path.with_suffix("")
+    reference = read_annotations(path, options.compare, counted)
+    samples = convert(reference.samples, counted, rate)
+    end = labelled.first + len(labelled.signal.millivolts)
+    within = (samples >= labelled.first) & (samples < end)
+    reference = Annotations(samples[within], reference.symbols[within], reference.subtypes[within])
+    # The standard leaves the first five minutes for learning; where there is no more, or the user chose, nothing is.
+    start = labelled.first / rate if options.begin or end <= 2 * START * rate else START
+    comparison = compare(reference, marks(labelled)[0], rate, end, start)
+    print(f"{labelled.signal.name}: {options.write_as} against {options.compare}, from {start:g} s on\n")
+    print(f"{words(comparison)}\n", flush=True)
+    return comparison
+
+
+if __name__ == "__main__":
+    command.run(main)

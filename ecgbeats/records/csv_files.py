@@ -1,0 +1,241 @@
+"""Reading CSV files: a table with one column a lead, or the Apple Watch's export.
+
+Tables have a line with the leads' names, which may hold units: ``time (s),II (mV),V1 (mV)``. Commas, semicolons or
+tabs part the columns, numbers have a point or a comma. The watch's export has lines of a name and a value
+(``Sample Rate,512 hertz``, with a comma or a no-break space in some languages), and then a number a line.
+"""
+
+import csv
+import datetime
+import io
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecgbeats.command import InputError
+from ecgbeats.reading import read_text
+from ecgbeats.records.leads import choose_lead, short_name
+from ecgbeats.records.record import Signal, bridge_gaps
+from ecgbeats.records.units import factor
+
+import numpy as np
+
+REMEDY = "give a table with one column for each lead and their names above, or the Apple Watch's export"
+LONGEST_HEAD = 100  # lines before the first number
+SAMPLE = 200  # lines of numbers that show how these are written
+EMPTY = ["", "nan", "NaN", "NAN", "null", "NULL", "NA", "N/A", "-", "--", "?"]  # cells without a sample
+_NONE = "\x1f"  # parts no columns
+SAME_RATE = 0.01  # a rate that is given and one that the file tells may differ by this share
+
+_NUMBER = re.compile(r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?")
+# \s is any space, the no-break ones too.
+_RATE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:hertz|hz)\b", re.IGNORECASE)
+_UNIT = re.compile(r"[nµμu]?V|mV|(?:micro|milli)?volts?", re.IGNORECASE)
+_LEAD = re.compile(r"(?:\w+\s)?(I{1,3}|aV[RLF]|V[1-6])")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d")
+_NAME = re.compile(r"(.*?)[\s_]*[\[(]([^\])]*)[\])]\s*")  # a column's name with its unit
+_TIME = re.compile(r"(?:elapsed\W*)?time\b.*|t|s|ms|sec|seconds?", re.IGNORECASE)
+_NO_LEAD = re.compile(r"date.*|timestamp.*|index|sample\W*#?|#|no\.?|nr\.?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How a file is laid out: the lines before its numbers, its columns, and how numbers are written."""
+
+    head: list[str]
+    names: list[str]
+    delimiter: str
+    decimal: str
+
+    @property
+    def is_export(self) -> bool:
+        """Whether lines with a name and a value stand before one column of numbers."""
+        return not self.names
+
+
+def read_csv_signal(
+    path: Path, lead: str | None, rate: float | None, unit: str | None
+) -> tuple[Signal, datetime.datetime | None]:
+    """Read one lead of a CSV file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    lead : str or None
+        See :func:`leads.choose_lead`.
+    rate : float or None
+        Samples per second, where the file does not tell.
+    unit : str or None
+        Instead of the unit that the file gives; without both it is mV.
+
+    Returns
+    -------
+    signal : Signal
+    start : datetime.datetime or None
+        When it began, where the file tells.
+
+    Raises
+    ------
+    InputError
+        Where it is no such file, lacks the lead, or does not tell its rate and none is given.
+    """
+    text = read_text(path, REMEDY, errors="replace")
+    layout = _find_layout(text, path)
+    column, name, told_unit = _find_column(layout, lead, path)
+    told_rate = _told_rate(text, layout, path)
+    if told_rate and rate and abs(told_rate - rate) > SAME_RATE * rate:
+        raise InputError(f"--rate {rate:g}: {path} tells a rate of {told_rate:g} Hz; leave --rate out")
+    if not (told_rate or rate):
+        raise InputError(f"{path} does not tell its sampling rate; give it: --rate HZ")
+    values = _read_column(text, layout, column, path)
+    values *= np.float32(factor(unit or told_unit or "mV"))
+    gaps = bridge_gaps(values, f"{path}: lead {name}")
+    return Signal(path.stem, name, told_rate or rate, values, gaps), _start(layout.head)
+
+
+def _find_column(layout: _Layout, lead: str | None, path: Path) -> tuple[int, str, str | None]:
+    """Return the column to read, its lead's name and the unit that the file tells."""
+    if layout.is_export:
+        values = [_value(line) for line in reversed(layout.head)]
+        name = next((found[1] for value in values if (found := _LEAD.fullmatch(value))), "I")
+        choose_lead([name], lead, str(path))
+        return 0, name, next((value for value in values if _UNIT.fullmatch(value)), None)
+    split = [_split(name) for name in layout.names]
+    leads = [
+        i for i, (name, _) in enumerate(split) if not (_TIME.fullmatch(name) or _NO_LEAD.fullmatch(name))
+    ]
+    if not leads:
+        raise InputError(f"{path} has no column of a lead, but {', '.join(layout.names)}; {REMEDY}")
+    column = leads[choose_lead([split[i][0] for i in leads], lead, str(path))]
+    name, unit = split[column]
+    return column, short_name(name) or name, unit if _UNIT.fullmatch(unit) else None
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return a column's name without the unit in brackets, and that."""
+    found = _NAME.fullmatch(name)
+    return (found[1], found[2].strip()) if found and found[1] else (name, "")
+
+
+def _find_layout(text: str, path: Path) -> _Layout:
+    """Find the first line of numbers, and what it and the lines before it say of the file."""
+    head, lines = [], io.StringIO(text)
+    for line in lines:
+        line = line.strip("\r\n")
+        if _is_numbers(line):
+            return _lay_out(head, [line, *itertools.islice(lines, SAMPLE)], path)
+        head.append(line)
+        if len(head) > LONGEST_HEAD:
+            break
+    raise InputError(f"{path} has no line of numbers among its first {LONGEST_HEAD}; {REMEDY}")
+
+
+def _is_numbers(line: str) -> bool:
+    """Return whether a line holds samples: numbers, but perhaps for a time in its first column."""
+    for delimiter in ";\t,":
+        cells = [cell.strip(" '") for cell in next(csv.reader([line], delimiter=delimiter), [])]
+        kinds = [bool(_NUMBER.fullmatch(cell)) for cell in cells]
+        filled = [kind for kind, cell in zip(kinds, cells, strict=True) if cell not in EMPTY]
+        if any(kinds) and all(filled[1:]) and (filled[0] or _is_time(cells[0])):
+            return True
+    return False
+
+
+def _is_time(cell: str) -> bool:
+    return bool(re.fullmatch(r"[\[]?[\d:.,TZ/ +-]*\d[\d:.,TZ/ +-]*[\]]?", cell))
+
+
+def _lay_out(head: list[str], sample: list[str], path: Path) -> _Layout:
+    """Return the layout of a file with these lines before its numbers, of which ``sample`` are the first lines."""
+    above = next((text for text in reversed(head) if text.strip()), "")
+    told = next((text for text in head if _RATE.search(text)), None)
+    numbers = "".join(sample)
+    cells = max(_parts(line, ",") for line in sample)
+    if ";" in numbers or "\t" in numbers:
+        delimiter = ";" if ";" in numbers else "\t"
+        decimal = "," if "," in numbers and "." not in numbers else "."
+    elif told and (told != above or _RATE.fullmatch(_value(above))):
+        return _Layout(head, [], _NONE, "," if "," in numbers else ".")
+    elif cells == 2 and above and _parts(above, ",") == 1:  # one column, with decimal commas
+        delimiter, decimal = _NONE, ","
+    else:
+        delimiter, decimal = ",", "," if re.search(r'"[^",]*,[^",]*"', numbers) else "."
+    cells = max(_parts(line, delimiter) for line in sample)
+    rows = [
+        [cell.strip(" '\"") for cell in next(csv.reader([line], delimiter=delimiter))]
+        for line in head
+        if line.strip()
+    ]
+    names = rows[-1] if rows else [f"column {i}" for i in range(cells)]
+    if len(rows) > 1 and all(
+        _UNIT.fullmatch(cell) for cell in names[1:]
+    ):  # as rdsamp writes it: units below names
+        names = [f"{name} ({unit})" for name, unit in zip(rows[-2], names, strict=False)]
+    if len(names) != cells:
+        hint = "; numbers with a comma need semicolons between the columns" if delimiter == "," else ""
+        raise InputError(f"{path} has {len(names)} names above {cells} columns{hint}; {REMEDY}")
+    return _Layout(head, names, delimiter, decimal)
+
+
+def _parts(line: str, delimiter: str) -> int:
+    return len(next(csv.reader([line], delimiter=delimiter), []))
+
+
+def _value(line: str) -> str:
+    """Return what stands behind the first comma of a line ``name,value``."""
+    return line.partition(",")[2].strip(' "')
+
+
+def _told_rate(text: str, layout: _Layout, path: Path) -> float | None:
+    """Return the rate that the lines above the numbers tell, or a column of times; None where there is neither."""
+    for line in layout.head:
+        if found := _RATE.search(line):
+            return float(found[1].replace(",", ".")) or None
+    for column, (name, unit) in enumerate(map(_split, layout.names)):
+        if _TIME.fullmatch(name):
+            try:
+                times = _read_column(text, layout, column, path, most=100_000).astype(np.float64)
+            except InputError:  # clock times
+                return None
+            steps = np.diff(times)
+            mean, middle = (float(steps.mean()), float(np.median(steps))) if len(steps) else (0.0, 0.0)
+            if middle > 0 and abs(mean - middle) < 0.2 * middle:  # the mean is right where times are rounded
+                return (1000 if "ms" in (name.lower(), unit.lower()) or "milli" in name.lower() else 1) / mean
+    return None
+
+
+def _read_column(text: str, layout: _Layout, column: int, path: Path, most: int | None = None) -> np.ndarray:
+    """Return one column's numbers: float32 (float64 for times), shape (samples,), NaN for cells without one."""
+    import pandas
+
+    try:
+        table = pandas.read_csv(
+            io.StringIO(text),
+            sep=layout.delimiter,
+            decimal=layout.decimal,
+            skiprows=len(layout.head),
+            header=None,
+            usecols=[column],
+            nrows=most,
+            na_values=EMPTY,
+            keep_default_na=False,
+            skip_blank_lines=False,  # one is a sample that is missing
+            skipinitialspace=True,
+            dtype=np.float64 if most else np.float32,
+        )
+    except (ValueError, pandas.errors.ParserError) as problem:
+        raise InputError(
+            f"{path}, below line {len(layout.head)}: {problem}; mend the file, or {REMEDY}"
+        ) from None
+    values = table.iloc[:, 0].to_numpy(copy=True)
+    empty = np.flatnonzero(~np.isnan(values[::-1]))
+    return values[: len(values) - (empty[0] if len(empty) else 0)]  # without empty lines at the end
+
+
+def _start(head: list[str]) -> datetime.datetime | None:
+    found = next((date for line in head if (date := _DATE.search(line))), None)
+    try:
+        return datetime.datetime.fromisoformat(found[0]) if found else None
+    except ValueError:
+        return None

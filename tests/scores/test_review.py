@@ -1,0 +1,347 @@
+"""The review page: what it holds, and what it does in a browser."""
+
+import base64
+import datetime
+import hashlib
+import json
+import re
+import zlib
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+from ecgbeats.images.drawings import DRAWINGS
+from ecgbeats.records.wfdb_files import read_record
+from ecgbeats.scores.review import Review, packing, page, write_review
+
+import numpy as np
+import pytest
+from browser import browser
+
+CLASSES = list("NSVFQ")
+RECORDS = Path(__file__).parents[3] / "shared" / "mitdb"
+STRANGE = "</script><img src=x onerror=\"document.title='run'\">\u2028<!--<script> 'ä' \"&amp;"
+
+
+def made_review(seconds=20, **changes):
+    """Return a review of a made signal: a spike a second, the fourth and the fifth of class V, one doubtful."""
+    rate, random = 250.0, np.random.default_rng(0)
+    samples = np.arange(100, seconds * 250 - 100, 250)
+    millivolts = random.normal(0, 0.01, int(seconds * rate)).astype(np.float32)
+    millivolts[samples] += 1
+    predicted = np.zeros(len(samples), int)
+    predicted[[3, 4]] = 2
+    probabilities = np.full((len(samples), 5), 0.005, np.float32)
+    probabilities[np.arange(len(samples)), predicted] = 0.98
+    probabilities[6] = [0.6, 0.4, 0, 0, 0]
+    values = {
+        "name": "made",
+        "lead": "II",
+        "rate": rate,
+        "millivolts": millivolts,
+        "samples": samples,
+        "classes": CLASSES,
+        "symbols": CLASSES,
+        "predicted": predicted,
+        "probabilities": probabilities,
+        "noise": np.array([[2000, 2500]]),
+        "drawing": "paper",
+        "notices": ["Flutter is not found."],
+    }
+    return Review(**values | changes)
+
+
+def real_review(name, drawing, lead=None):
+    """Return a review of a record, all beats labelled V."""
+    if not RECORDS.is_dir():
+        pytest.skip("the MIT-BIH records are not there")
+    record = read_record(RECORDS / name, lead)
+    predicted = np.full(len(record.samples), 2)
+    return record, made_review(
+        name=name,
+        lead=record.lead,
+        rate=record.rate,
+        millivolts=record.signal,
+        samples=record.samples,
+        predicted=predicted,
+        probabilities=np.eye(5, dtype=np.float32)[predicted],
+        drawing=drawing,
+    )
+
+
+def unpack(text, dtype, order):
+    """Do what codec.js does."""
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
+    size = np.dtype(dtype).itemsize
+    unsigned = planes.reshape(size, -1).T.copy().view(f"<u{size}")[:, 0]
+    if not order:
+        return unsigned.astype(dtype)
+    values = (unsigned >> 1).astype(dtype) ^ -(unsigned & 1).astype(dtype)
+    for _ in range(order):
+        values = np.cumsum(values, dtype=dtype)
+    return values
+
+
+@pytest.mark.parametrize(("dtype", "order"), [("u1", 0), ("i2", 0), ("i2", 2), ("i4", 1), ("i4", 2)])
+def test_what_is_packed_unpacks(dtype, order):
+    limits = np.iinfo(dtype)
+    edges = [limits.min, limits.max, limits.min, 0, 0, limits.max]
+    values = np.concatenate([edges, np.random.default_rng(0).integers(limits.min, limits.max, 1000)]).astype(
+        dtype
+    )
+    np.testing.assert_array_equal(unpack(packing.pack(values, order), dtype, order), values)
+
+
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_signal_is_rounded_by_no_more_than_half_a_step(scale):
+    signal = (scale * np.random.default_rng(0).normal(0, 0.3, 5000)).astype(np.float32)
+    blocks, step = packing.pack_signal(signal, 2000, 10**6)
+    found = np.concatenate([unpack(block, "i2", packing.SIGNAL_ORDER) for block in blocks])
+    assert np.abs(found * step - signal).max() <= step * 0.51
+    assert step <= 0.03 * scale
+
+
+def test_signal_too_large_for_the_page_takes_a_larger_step():
+    signal = np.random.default_rng(0).normal(0, 0.3, 20_000).astype(np.float32)
+    fine, finest = packing.pack_signal(signal, 5000, 10**6)
+    coarse, step = packing.pack_signal(signal, 5000, sum(map(len, fine)) - 1)
+    assert finest == 0.005
+    assert step == 0.01
+    assert sum(map(len, coarse)) < sum(map(len, fine))
+
+
+class Scripts(HTMLParser):
+    """The scripts of a page, and how many of each element it has."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.scripts, self.tags, self._open = [], [], False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag == "script":
+            self.scripts.append([dict(attributes), ""])
+
+    def handle_data(self, data):
+        if self.tags and self.tags[-1] == "script":
+            self.scripts[-1][1] += data
+
+    def handle_endtag(self, tag):
+        self.tags.append(f"/{tag}")
+
+
+def strange_review():
+    return made_review(name=STRANGE, lead=STRANGE, classes=[STRANGE, *"SVFQ"], notices=[STRANGE])
+
+
+def test_texts_of_a_record_are_escaped(tmp_path):
+    write_review(tmp_path / "plain.html", made_review())
+    write_review(tmp_path / "strange.html", strange_review())
+    plain, strange = (Scripts((tmp_path / f"{name}.html").read_text()) for name in ("plain", "strange"))
+    assert strange.tags == plain.tags
+    about = next(text for attributes, text in strange.scripts if attributes.get("id") == "about")
+    assert json.loads(about)["name"] == STRANGE
+    assert about.isascii()
+
+
+def test_policy_lets_this_script_run_and_no_other(tmp_path):
+    write_review(tmp_path / "page.html", made_review())
+    text = (tmp_path / "page.html").read_bytes().decode()
+    (script,) = [script for attributes, script in Scripts(text).scripts if not attributes]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'\"" in text
+    assert "default-src 'none'" in text
+
+
+def test_name_that_is_no_utf8_is_written(tmp_path):
+    write_review(tmp_path / "page.html", made_review(name="caf\udce9"))
+    assert "Record caf?" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_page_has_a_function_for_every_drawing(name):
+    assert re.search(rf"^  {name}\(samples, index\) {{$", (page.HERE / "drawings.js").read_text(), re.M)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """Return a function that opens the page of a review in the browser; more are options of Page.open."""
+    folder = tmp_path_factory.mktemp("browser")
+    with browser(folder) as tab:
+
+        def show(review, **options):
+            path = folder / "page.html"
+            write_review(path, review)
+            tab.path = path
+            tab.complaints.clear()
+            tab.open(path, **options)
+            return tab
+
+        yield show
+
+
+@pytest.mark.parametrize(("name", "lead"), [("208", None), ("119", "V1"), ("232", None)])
+@pytest.mark.parametrize("drawing", DRAWINGS)
+def test_image_of_a_beat_is_the_networks(shown, name, lead, drawing):
+    record, review = real_review(name, drawing, lead)
+    draw = DRAWINGS[drawing](record)
+    beats = [0, 1, *range(7, len(record.samples), 97), len(record.samples) - 1]
+    tab = shown(review)
+    images = tab.evaluate(f"{beats}.map(beat => btoa(String.fromCharCode(...drawBeat(beats.all[beat]))))")
+    found = [np.frombuffer(base64.b64decode(image), np.uint8).reshape(128, 128) for image in images]
+    differences = [
+        np.abs(image.astype(int) - draw(beat)).mean() for image, beat in zip(found, beats, strict=True)
+    ]
+    assert max(differences) < 8
+    assert np.mean(differences) < 1.5
+
+
+def test_keys_go_to_beats_by_class_and_doubt(shown):
+    tab = shown(made_review())
+    selected = "view.selected && view.selected.index"
+    for key, shift, expected in [
+        ("v", False, 3),
+        ("v", False, 4),
+        ("v", False, 3),  # from the first again
+        ("ArrowRight", False, 4),
+        ("d", False, 6),
+        ("V", True, 4),
+        ("s", False, 4),  # there is none
+        ("Escape", False, None),
+    ]:
+        tab.key(key, shift)
+        assert tab.evaluate(selected) == expected, key
+    assert tab.complaints == []
+
+
+def test_corrections_are_downloaded_as_csv(shown, tmp_path):
+    review = made_review(first=5000)
+    tab = shown(review)
+    tab.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path), eventsEnabled=True)
+
+    def downloaded():
+        tab.key("w")
+        tab.until("Browser.downloadProgress", state="completed")
+        (path,) = tmp_path.iterdir()
+        text = path.read_text()
+        path.unlink()
+        assert path.name == "made.corrections.csv"
+        return text
+
+    assert downloaded() == "sample,action,symbol\n"
+    for key in ["v", "2", "ArrowRight", "Delete", "d", "3", "3"]:
+        tab.key(key)
+    tab.key("a")
+    box = tab.evaluate("(({left, top}) => ({left, top}))(byId('strip').getBoundingClientRect())")
+    tab.click(box["left"] + 300, box["top"] + 60)  # at 100 pixels a second
+    tab.key("5")
+    added = tab.evaluate("view.selected.sample")
+    assert added == pytest.approx(750, abs=0.05 * review.rate + 1)
+    third, fourth, sixth, added = 5000 + np.append(review.samples[[3, 4, 6]], added)
+    expected = [f"{third},relabel,S", f"{fourth},delete,", f"{sixth},relabel,V", f"{added},add,Q"]
+    expected = ["sample,action,symbol", *sorted(expected, key=lambda row: int(row.split(",")[0]))]
+    text = downloaded()
+    assert text.splitlines() == expected
+    for _ in range(5):
+        tab.key("z")
+    assert downloaded() == "sample,action,symbol\n"
+    tab.evaluate(f"takeCorrections({json.dumps(text)})")
+    assert downloaded() == text
+    assert tab.complaints == []
+
+
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (820, False), (1400, True)])
+def test_page_fits_its_window_and_follows_the_readers_colours(shown, width, dark):
+    tab = shown(made_review(), width=width, height=800, dark=dark)
+    tab.key("v")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert "no medical device" in tab.evaluate("document.body.innerText")
+    light = "(context => context.getImageData(0, 0, 1, 1).data[0])(byId('strip').getContext('2d'))"
+    tab.wait(f"({light} {'< 60' if dark else '> 240'})")
+    assert tab.complaints == []
+
+
+def test_fingers_move_the_strip_and_select_a_beat(shown):
+    tab = shown(made_review(), width=390, height=800, touch=True)
+    left, top = tab.evaluate("(({left, top}) => [left, top])(byId('strip').getBoundingClientRect())")
+    tab.touch([(left + 300 - 20 * i, top + 80) for i in range(11)])  # 2 seconds at 100 pixels a second
+    assert tab.evaluate("view.start") == 500
+    tab.touch([(left + 40, top + 80)])
+    assert tab.evaluate("view.selected.sample") == 600
+    assert tab.complaints == []
+
+
+def test_names_of_a_stranger_do_nothing_in_the_browser(shown):
+    tab = shown(strange_review())
+    assert tab.evaluate("document.querySelectorAll('img').length") == 0
+    assert tab.evaluate("byId('tabs').innerText").startswith("N </script>")
+    assert tab.complaints == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {
+            "samples": np.empty(0, int),
+            "predicted": np.empty(0, int),
+            "probabilities": np.empty((0, 5), np.float32),
+        },
+        {"seconds": 2},
+        {"start_time": datetime.time(23, 59, 58), "noise": np.empty((0, 2), int)},
+    ],
+)
+def test_small_records_are_shown(shown, changes):
+    review = made_review(**changes) if "seconds" not in changes else short_review()
+    for drawing in DRAWINGS:
+        tab = shown(replace(review, drawing=drawing))
+        tab.key("ArrowRight")
+        tab.evaluate("addBeat(60)")
+        assert tab.complaints == []
+
+
+def test_page_that_is_cut_short_says_so(shown):
+    tab = shown(made_review())
+    text = tab.path.read_text()
+    tab.path.write_text(text[: text.index('id="signal-0"') + 1000])
+    tab.open(tab.path, ready="!byId('broken').hidden")
+
+
+@pytest.mark.slow
+def test_day_is_small_and_quick(shown):
+    record, review = real_review("208", "typical")
+    times = int(np.ceil(24 * 3600 * record.rate / len(record.signal)))
+    samples = (record.samples + len(record.signal) * np.arange(times)[:, None]).ravel()
+    day = replace(
+        review,
+        millivolts=np.tile(record.signal, times),
+        samples=samples,
+        predicted=np.tile(review.predicted, times),
+        probabilities=np.tile(review.probabilities, (times, 1)),
+    )
+    assert len(samples) > 100_000
+    tab = shown(day)
+    assert tab.path.stat().st_size <= 25e6
+    assert tab.evaluate("performance.getEntriesByName('shown')[0].startTime") < 2000  # milliseconds
+    busy = tab.seconds_of_work()
+    tab.evaluate("""new Promise(done => {
+        let frames = 0;
+        const step = () => {
+            view.moveTo(view.start + 400);
+            ++frames < 200 ? requestAnimationFrame(step) : done();
+        };
+        requestAnimationFrame(step);
+    })""")
+    assert (tab.seconds_of_work() - busy) / 200 < 1 / 60
+
+
+def short_review():
+    """Return a review of one beat at the record's end."""
+    one = made_review()
+    return replace(
+        one,
+        millivolts=one.millivolts[:101],
+        samples=one.samples[:1],
+        predicted=one.predicted[:1],
+        probabilities=one.probabilities[:1],
+    )
