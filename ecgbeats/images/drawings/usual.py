@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ecgbeats.images.bands import Strip, without_baseline, strip_line, strip_reach
+from ecgbeats.images.bands import Strip, strip_line, strip_reach, without_baseline
 from ecgbeats.images.canvas import IMAGE_SIZE, WHITE
 from ecgbeats.records.record import Record
 
