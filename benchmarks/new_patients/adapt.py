@@ -1,6 +1,6 @@
 """What do five labelled minutes of a new patient give, and which guard keeps what they do not show?
 
-    python -m benchmarks.new_patients.adapt NAME --output DIR [--drawing D] [--minutes N] [--steps N] [--seed N]
+    python benchmarks/new_patients/adapt.py NAME --output DIR [--drawing D] [--minutes N] [--steps N] [--seed N]
 
 NAME is an experiment of cross_validate, whose networks lie in --output. Each patient's network, which has not seen the
 patient, learns from the first minutes; the rest is scored, beside the same minutes by the network as it was. A line for

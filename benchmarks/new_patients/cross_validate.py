@@ -1,6 +1,6 @@
 """What does a recipe give for new patients, by cross-validation over the patients of DS1 and svdb together?
 
-    python -m benchmarks.new_patients.cross_validate NAME --mitdb DIR --svdb DIR --output DIR [--drawing D]
+    python benchmarks/new_patients/cross_validate.py NAME --mitdb DIR --svdb DIR --output DIR [--drawing D]
         [--further KIND ...] [--seeds N ...] [--part ds1] [--epochs N] [--folds N ...]
 
 Each patient is scored by a network that has not seen it, DS1's and svdb's apart; DS2 is not read. Folds that are done

@@ -1,6 +1,6 @@
 """Which patients fail in an experiment, and what do their beats look like?
 
-    python -m benchmarks.new_patients.failures NAME --output DIR [--drawing D] [--seeds N ...] [--patients N] [--picture FILE]
+    python benchmarks/new_patients/failures.py NAME --output DIR [--drawing D] [--seeds N ...] [--patients N] [--picture FILE]
 
 NAME is an experiment of cross_validate. Prints the patients with most errors of S, worst first, in each part; the
 picture has some beats of each in the drawing "usual": one that is right, one missed and one false S where there are.
