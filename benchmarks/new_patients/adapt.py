@@ -9,12 +9,12 @@ each way is added to adaptation.csv there.
 
 import pickle
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from ecgbeats import command
+from ecgbeats.images.protocols import DS1
 
 import numpy as np
 
@@ -29,30 +29,9 @@ BATCH = 64
 FEW = 3  # labelled beats of a class; with fewer the minutes say nothing of it
 
 
-@dataclass(frozen=True)
-class Way:
-    """How a network learns from a patient's minutes.
-
-    Attributes
-    ----------
-    rate : float
-        The learning rate.
-    keeps : float
-        The weight of the divergence from the first network's probabilities on other patients' beats.
-    trusts_first : bool
-        Classes that the minutes lack keep the first network's evidence where that is stronger.
-    """
-
-    rate: float
-    keeps: float = 0.0
-    trusts_first: bool = False
-
-
-WAYS = {
-    "plain": Way(3e-4),
-    "guarded": Way(3e-4, trusts_first=True),
-    "kept-guarded": Way(3e-4, keeps=1.0, trusts_first=True),
-}
+LEARNING_RATE = 3e-4
+# How much of the targets of other patients' beats is what the first network said of them.
+KEEPS = {"plain": 0.0, "kept": 0.5}
 
 
 def main(arguments: list[str]) -> None:
@@ -66,50 +45,67 @@ def main(arguments: list[str]) -> None:
         seed=(0, "of the experiment's training"),
     )
     made.add_argument("name", metavar="NAME", help="of the experiment")
+    made.add_argument("--records", nargs="+", default=DS1, metavar="R", help="of DS1 (default all)")
     options = made.parse_args(arguments)
     with command.quiet_import():
         one_thread()
-        import keras
     patients = pickle.loads((options.output / "patients.pickle").read_bytes())
     examples = read_examples(patients, "own", options.drawing, options.output)
     fold_of = folds(patients, FOLDS)
-    ways = {"without": None} | WAYS
-    true, found = [], {way: [] for way in ways}
-    chosen = [number for number, patient in enumerate(patients) if patient.part == "ds1"]
-    for number in chosen:
-        file = options.output / f"{options.name}-{options.seed}-{fold_of[number]}.keras"
-        own = np.flatnonzero(examples.patient == number)
-        early = own[first_minutes(patients[number], options.minutes)]
-        late = np.setdiff1d(own, early)
-        true.append(examples.labels[late].astype(int))
-        pool = examples.of(fold_of != fold_of[number])
-        for name, way in ways.items():
-            model = keras.models.load_model(file)
-            first = predict(model, _inputs(examples, late))
-            if way is None:
-                found[name].append(first)
-                continue
-            learn(model, way, examples, early, pool, options.steps, seed=number)
-            adapted = predict(model, _inputs(examples, late))
-            if way.trusts_first:
-                adapted = trust_first(adapted, first, examples.labels[early])
-            found[name].append(adapted)
-        print(f"{patients[number].name}: {len(early)} beats labelled, {len(late)} scored", flush=True)
-    scored = [patients[number] for number in chosen]
-    # One bias, chosen without adapting: labels of the minutes may not choose it for what follows.
-    scores, bias = best_summary(scored, true, found["without"])
-    for name, probabilities in found.items():
-        predicted = [decide(values, bias) for values in probabilities]
-        scores = summary(scored, true, predicted)
-        row = {"experiment": options.name, "way": name, "bias": bias}
-        row |= {key: round(value, 4) for key, value in scores.items()}
-        add_row(options.output / "adaptation.csv", row, ("experiment", "way"))
-        print(", ".join(f"{key} {value}" for key, value in row.items()))
-        print(
-            harness.table(
-                ["DS1", "S", "found", "false", "V", "found", "false"], by_patient(scored, true, predicted)
+    files = {
+        number: options.output / f"{options.name}-{options.seed}-adapted-{options.minutes}-{patient.name}.npz"
+        for number, patient in enumerate(patients)
+        if patient.part == "ds1"
+    }
+    for number, file in files.items():
+        if patients[number].name in options.records and not file.exists():
+            fold = fold_of[number]
+            network = options.output / f"{options.name}-{options.seed}-{fold}.keras"
+            own = np.flatnonzero(examples.patient == number)
+            early = own[first_minutes(patients[number], options.minutes)]
+            found = adapt(
+                network, examples, own, early, examples.of(fold_of != fold), options.steps, seed=number
             )
-        )
+            with command.whole_file(file) as partial:
+                np.savez(partial, labels=examples.labels[np.setdiff1d(own, early)].astype(int), **found)
+            print(f"{patients[number].name}: {len(early)} beats labelled of {len(own)}", flush=True)
+    done = [number for number, file in files.items() if file.exists()]
+    report([patients[number] for number in done], [np.load(files[number]) for number in done], options)
+
+
+def adapt(
+    file: Path, examples: Examples, own, early, pool: list, steps: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Return what a patient's network says of the beats after the minutes: as it is, and adapted in each way."""
+    import keras
+
+    model = keras.models.load_model(file)
+    late = _inputs(examples, np.setdiff1d(own, early))
+    found = {"without": predict(model, late)}
+    for name, keeps in KEEPS.items():
+        model = keras.models.load_model(file)
+        learn(model, keeps, examples, early, pool, steps, seed)
+        found[name] = predict(model, late)
+        found[f"{name}-guarded"] = trust_first(found[name], found["without"], examples.labels[early])
+    return found
+
+
+def report(patients: list[Patient], found: list, options) -> None:
+    """Print the scores of each way, and write them to adaptation.csv."""
+    true = [values["labels"] for values in found]
+    # One bias, chosen without adapting: labels of what follows may not choose it.
+    _, bias = best_summary(patients, true, [values["without"] for values in found])
+    for way in ("without", *(f"{name}{guard}" for name in KEEPS for guard in ("", "-guarded"))):
+        predicted = [decide(values[way], bias) for values in found]
+        row = {"experiment": options.name, "way": way, "patients": len(patients), "bias": bias}
+        row |= {name: round(value, 4) for name, value in summary(patients, true, predicted).items()}
+        add_row(options.output / "adaptation.csv", row, ("experiment", "way"))
+        print(", ".join(f"{name} {value}" for name, value in row.items()))
+        right = [f"{np.mean(labels == values):.2%}" for labels, values in zip(true, predicted, strict=True)]
+        rows = [
+            [*row, share] for row, share in zip(by_patient(patients, true, predicted), right, strict=True)
+        ]
+        print(harness.table(["DS1", "S", "found", "false", "V", "found", "false", "accuracy"], rows), "\n")
 
 
 def first_minutes(patient: Patient, minutes: float) -> np.ndarray:
@@ -118,7 +114,9 @@ def first_minutes(patient: Patient, minutes: float) -> np.ndarray:
     return np.flatnonzero(record.samples[kept(patient)] < minutes * 60 * record.rate)
 
 
-def learn(model, way: Way, examples: Examples, early: np.ndarray, pool: list, steps: int, seed: int) -> None:
+def learn(
+    model, keeps: float, examples: Examples, early: np.ndarray, pool: list, steps: int, seed: int
+) -> None:
     """Train a network on batches, half of them of the patient's labelled beats, half of other patients', in place."""
     import keras
 
@@ -129,14 +127,14 @@ def learn(model, way: Way, examples: Examples, early: np.ndarray, pool: list, st
     share = 1 / np.sqrt(np.bincount(labels, minlength=len(CLASSES))[labels])
     one_hot = np.eye(len(CLASSES), dtype=np.float32)
     targets = one_hot[examples.labels[others]]
-    if way.keeps:
+    if keeps:
         first = predict(model, _inputs(examples, others.ravel())).reshape(targets.shape)
-        targets = (targets + way.keeps * first) / (1 + way.keeps)
+        targets = (1 - keeps) * targets + keeps * first
     # Statistics of so few beats would be those of one patient.
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
-    model.compile(keras.optimizers.AdamW(way.rate, weight_decay=0.0), loss="categorical_crossentropy")
+    model.compile(keras.optimizers.AdamW(LEARNING_RATE, weight_decay=0.0), loss="categorical_crossentropy")
     for theirs, wanted in zip(others, targets, strict=True):
         mine = random.choice(early, BATCH // 2, p=share / share.sum())
         batch = _batch(examples, np.concatenate([mine, theirs]))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
 
-from ecgbeats.images.splits import DS1
+from ecgbeats.images.protocols import DS1
 from ecgbeats.records.record import Record
 from ecgbeats.records.symbols import symbol_classes
 from ecgbeats.records.wfdb_files import find_records, read_record

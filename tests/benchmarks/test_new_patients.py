@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ecgbeats.images.splits import DS1, DS2
+from ecgbeats.images.protocols import DS1, DS2
 from ecgbeats.records.record import Record
 
 import numpy as np
