@@ -122,6 +122,9 @@ class DataGenerator(keras.utils.PyDataset):
         Make every batch one size, a multiple of this number: a batch that has fewer images is filled up with
         other ones of sample weight 0, and batches are (images, labels, weights). Keras needs that to split
         batches over several devices; on one it spares compiling the network for a second batch size.
+    part : tuple of int
+        (k, n): of each batch only the k-th (from 0) of n equal parts is made and given, for one of n processes that
+        share it; needs ``devices``, a multiple of n.
     workers, max_queue_size :
         See keras.utils.PyDataset; one where the machine has no shared memory (/dev/shm). Threads do: decoding and cropping let go of Python's lock. At least two: with
         one, Keras 3.15 hands the batches to tf.data's autotuning, whose thread TensorFlow 2.21 waits for at the
@@ -138,7 +141,7 @@ class DataGenerator(keras.utils.PyDataset):
     Notes
     -----
     A batch is uint8 (B, 128, 128, 1), int32 (B,) and, with ``devices``, float32 (B,). Raises InputError for
-    a folder without images or a file that is no image, ValueError for a batch size below 1.
+    a folder without images or a file that is no image, ValueError for a batch size below 1 or a part that cannot be.
     """
 
     def __init__(
@@ -153,6 +156,7 @@ class DataGenerator(keras.utils.PyDataset):
         shift: int = 0,
         balance: float = 0.0,
         devices: int | None = None,
+        part: tuple[int, int] = (0, 1),
         workers: int = 2,
         **keras_options,
     ):
@@ -164,6 +168,8 @@ class DataGenerator(keras.utils.PyDataset):
             raise ValueError(f"shift {shift} is not within 0 to {IMAGE_SIZE - 1} pixels")
         if not 0 <= balance <= 1 or (balance and not shuffle):
             raise ValueError(f"balance {balance} is not within 0 to 1, or not shuffled")
+        if not 0 <= part[0] < part[1] or (part[1] > 1 and (devices or 1) % part[1]):
+            raise ValueError(f"part {part} is none of {devices} devices' batches")
         self.images = (
             folder_or_files if isinstance(folder_or_files, Images) else Images(folder_or_files, classes)
         )
@@ -174,6 +180,7 @@ class DataGenerator(keras.utils.PyDataset):
         self.balance = balance
         self.shuffle = shuffle
         self.seed = seed
+        self.part = part
         self.epoch = 0
         cropped = self.classes if augment_classes is None else augment_classes
         self._cropped_labels = np.array([name in cropped for name in self.classes])
@@ -205,11 +212,13 @@ class DataGenerator(keras.utils.PyDataset):
         if self._rows and real < self._rows:
             # Filled up with others from the epoch's beginning: batch normalization sees the usual mixture.
             index = np.concatenate([index, np.resize(order, self._rows - real)])
-        images = self._draw(index, np.random.default_rng([self.seed, epoch, batch]))
-        labels = self.images.labels[index]
+        part, parts = self.part
+        own = slice(len(index) * part // parts, len(index) * (part + 1) // parts)
+        images = self._draw(index, np.random.default_rng([self.seed, epoch, batch]), own)
+        labels = self.images.labels[index[own]]
         if self._rows is None:
             return images, labels
-        return images, labels, (np.arange(len(index)) < real).astype(np.float32)
+        return images, labels, (np.arange(len(index)) < real)[own].astype(np.float32)
 
     def _epoch_order(self, epoch: int) -> np.ndarray:
         """Return the order of the images in an epoch: int array."""
@@ -237,16 +246,18 @@ class DataGenerator(keras.utils.PyDataset):
             drawn.append(np.concatenate([*rounds, of_class[:0]])[:count])
         return np.concatenate(drawn)
 
-    def _draw(self, index: np.ndarray, random: np.random.Generator) -> np.ndarray:
-        """Return the images at ``index``, cropped and moved at random if that is asked for."""
+    def _draw(self, index: np.ndarray, random: np.random.Generator, own: slice = slice(None)) -> np.ndarray:
+        """Return the ``own`` ones of the images at ``index``, cropped and moved at random if that is asked for."""
         if not self.augment and not self.shift:
-            return self.images.gather(index)[..., np.newaxis]
+            return self.images.gather(index[own])[..., np.newaxis]
         whole = len(CROP_OFFSETS)
         positions = np.full(len(index), whole)
         if self.augment:
             positions = random.integers(0, whole + 1, len(index))
             positions[~self._cropped_labels[self.images.labels[index]]] = whole
         moves = random.integers(-self.shift, self.shift, (len(index), 2), endpoint=True)
+        # Drawn for the whole batch, so that it is the same however it is parted.
+        index, positions, moves = index[own], positions[own], moves[own]
         drawn = np.empty((len(index), IMAGE_SIZE, IMAGE_SIZE), np.uint8)
         cropped = np.empty((IMAGE_SIZE, IMAGE_SIZE), np.uint8)
         for out, i, position, move in zip(

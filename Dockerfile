@@ -19,13 +19,17 @@ ENV PATH=/opt/venv/bin:$PATH \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility
 
 # Before the code, so that a change of code does not install anything again.
-# --build-arg DEVICE=cpu leaves CUDA out.
+# --build-arg DEVICE=cpu leaves CUDA out; --build-arg BACKEND=jax brings JAX instead, for several machines.
 ARG DEVICE=gpu
+ARG BACKEND=tensorflow
+ENV KERAS_BACKEND=$BACKEND
 WORKDIR /app/code
-COPY requirements.txt ./
-RUN cuda=$(sed -n 's/^tensorflow==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements.txt) \
+COPY requirements.txt requirements-jax.txt ./
+RUN case "$BACKEND" in tensorflow) list=requirements.txt extra=and-cuda ;; jax) list=requirements-jax.txt extra=cuda13 ;; \
+        *) echo "error: BACKEND=$BACKEND is neither tensorflow nor jax" >&2; exit 2 ;; esac \
+    && cuda=$(sed -n "s/^$BACKEND==\([0-9.]*\).*/$BACKEND[$extra]==\1/p" $list) \
     && case "$DEVICE" in gpu) ;; cpu) cuda= ;; *) echo "error: DEVICE=$DEVICE is neither gpu nor cpu" >&2; exit 2 ;; esac \
-    && pip install --no-cache-dir --disable-pip-version-check -r requirements.txt $cuda
+    && pip install --no-cache-dir --disable-pip-version-check -r $list $cuda
 
 # The commands, ecgbeats/, protocols/ and pretrained/: see .dockerignore.
 COPY . ./

@@ -23,9 +23,9 @@ from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.progress import progress
 from ecgbeats.reading import read_json
-from ecgbeats.runs.config import read_config
-from ecgbeats.runs.networks import load_model, read_about
+from ecgbeats.runs.networks import load_model, read_classes
 from ecgbeats.runs.prediction import BLOCK, check_probabilities, predict_blocks
+from ecgbeats.runs.training_data import read_training, trained_drawing
 from ecgbeats.scores.annotating.corrections import Correction, check_symbols, correct, read_corrections
 from ecgbeats.scores.annotating.files import marks, wfdb_name, write_annotations, write_beats
 from ecgbeats.scores.annotating.labelled import Labelled, class_symbols
@@ -192,9 +192,9 @@ def read_network(path: Path) -> Network:
     """Return what a network's file, and config.json beside it, say of it. Raises InputError where that is too little."""
     from ecgbeats.images.drawings import DRAWINGS
 
-    about = read_about(path)
-    config = read_config(path.parent, "mend or remove it") or {}
-    drawing = about.get("drawing") or config.get("drawing")
+    classes = read_classes(path)
+    config = read_training(path)
+    drawing = trained_drawing(path, config)
     if drawing not in DRAWINGS:
         fault = (
             f"was trained on the drawing {drawing}, which is not known here"
@@ -203,9 +203,9 @@ def read_network(path: Path) -> Network:
         )
         raise InputError(f"{path} {fault}; copy config.json of its run beside it, or give another network")
     told = notices(path)
-    if config.get("simulated"):
+    if config and config["simulated"]:
         told.append(f"The network was trained on records that are {command.SIMULATED_NOTICE}.")
-    return Network(path, about["classes"], class_symbols(about["classes"], str(path)), drawing, told)
+    return Network(path, classes, class_symbols(classes, str(path)), drawing, told)
 
 
 def annotate_all(

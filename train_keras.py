@@ -4,24 +4,27 @@
 
 DIR of --data holds one sub-folder of images for each class (make_dataset.py makes one from ECG records).
 The run folder --output holds, when it ends: report.html, best.keras, log.csv, metrics.json, predictions.csv, figures
-and config.json; with --folds a folder for each fold, and folds.json. KERAS_BACKEND=jax trains without TensorFlow.
+and config.json; with --folds a folder for each fold, and folds.json. KERAS_BACKEND=jax trains without TensorFlow, and
+on several machines (docs/gpus.md).
 """
 
 from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
 
 # isort: split
 import argparse
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
-from ecgbeats.images.dataset import Data, read_description
+from ecgbeats.images.dataset import Data, drawing_of, read_description
 from ecgbeats.images.folder import Images, limit_images
 from ecgbeats.images.splits import Split, describe_split, split_as
 from ecgbeats.records.symbols import normal_classes
-from ecgbeats.runs.config import describe_run
+from ecgbeats.runs import guard
+from ecgbeats.runs.config import describe_run, used_options
 from ecgbeats.runs.devices import (
     choose_devices,
     choose_precision,
@@ -30,6 +33,7 @@ from ecgbeats.runs.devices import (
 )
 from ecgbeats.runs.feed import build_metrics, feed
 from ecgbeats.runs.folder import (
+    FREE_ON_RESUME,
     check_run,
     check_unlocked,
     finish_run,
@@ -43,6 +47,7 @@ from ecgbeats.runs.options import check_options, fill_in_recipe, make_parser
 from ecgbeats.runs.prediction import predict
 from ecgbeats.runs.recipe import compile_model, make_schedule, set_momentum
 from ecgbeats.runs.row import Row, kept_epoch
+from ecgbeats.runs.team import ALONE, Team, team
 from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit, read_start
 from ecgbeats.scores.folds import check_fold_data, gather_folds, is_gathered
 from ecgbeats.scores.log_plot import plot_run
@@ -58,21 +63,38 @@ IMAGES_OF_REPORT = 128
 
 def main(arguments: list[str]) -> None:
     """Check all that the user gave, then train one run, or one for each fold."""
-    options = read_options(arguments)
-    started = read_start()
+    with team() as together:
+        options = together.checked(lambda: read_options(arguments, together.processes))
+        together.check_same({f"--{name.replace('_', '-')}": value for name, value in shared_options(options)})
+        started = read_start()
+        if together.first(lambda: end_if_finished(options)):
+            return
+        together.checked(command.check_backend)
+        data = together.checked(lambda: load_data(options))
+        together.check_same({"checksum of --data": data.checksum})
+        deadline = together.first(lambda: options.max_hours and started + options.max_hours * 3600)
+        if options.folds and options.fold is None:
+            train_folds(data, options, deadline)
+        else:
+            parts = split_as(data.images, vars(options))
+            train(data, parts, options, options.output, deadline, together)
+
+
+def shared_options(options: argparse.Namespace) -> list[tuple[str, object]]:
+    """Return the options that all processes of a training have alike."""
+    free = set(FREE_ON_RESUME) - {"devices"}
+    return [(name, value) for name, value in used_options(options).items() if name not in free]
+
+
+def end_if_finished(options: argparse.Namespace) -> bool:
+    """Return whether --output holds the finished run of these options; it may be written to."""
     command.check_output(options.output)
     # One after another: how many folds the images allow is not known yet.
     if all(is_finished(folder, run) for folder, run in plan_runs(options)):
         end_without_training(options, [folder for folder, _ in plan_runs(options)])
-        return
+        return True
     check_unlocked(options.output)
-    command.check_backend()
-    data = load_data(options)
-    deadline = started + options.max_hours * 3600 if options.max_hours else None
-    if options.folds and options.fold is None:
-        train_folds(data, options, deadline)
-    else:
-        train(data, split_as(data.images, vars(options)), options, options.output, deadline)
+    return False
 
 
 def plan_runs(options: argparse.Namespace) -> Iterator[tuple[Path, argparse.Namespace]]:
@@ -113,12 +135,17 @@ def end_without_training(options: argparse.Namespace, folders: list[Path]) -> No
     gather_folds(options.output, folders)
 
 
-def read_options(arguments: list[str]) -> argparse.Namespace:
-    """Return the command line's options; those that follow from the network are filled in."""
+def read_options(arguments: list[str], processes: int = 1) -> argparse.Namespace:
+    """Return the command line's options for so many processes; those that follow from the network are filled in."""
     parser = make_parser(__doc__, MODELS)
     options = parser.parse_args(arguments)
     check_options(parser, options, MODELS)
     fill_in_recipe(options, MODELS[options.model])
+    if processes > 1 and options.folds and options.fold is None:
+        raise InputError(
+            f"--folds {options.folds}: {processes} processes train one network together; give --fold I as well, or train "
+            "each fold on a machine of its own, without the variables that name several (docs/gpus.md)"
+        )
     return options
 
 
@@ -145,7 +172,12 @@ def load_data(options: argparse.Namespace) -> Data:
 
 
 def train(
-    data: Data, parts: Split, options: argparse.Namespace, folder: Path, deadline: float | None = None
+    data: Data,
+    parts: Split,
+    options: argparse.Namespace,
+    folder: Path,
+    deadline: float | None = None,
+    together: Team = ALONE,
 ) -> dict:
     """Train, score and plot one run.
 
@@ -160,6 +192,8 @@ def train(
         The run folder; with --resume, a run that it holds is gone on with.
     deadline : float, optional
         ``time.time()`` before which the run ends, with the best network it has by then.
+    together : Team
+        The processes that train this run, each with a ``train`` of its own.
 
     Returns
     -------
@@ -167,21 +201,22 @@ def train(
         metrics.json's content.
     """
     started = time.time()
-    check_run(folder, data, options)  # before Keras is imported
-    with leave_at_signals(folder):
+    together.first(lambda: check_run(folder, data, options))  # before Keras is imported
+    with leave_at_signals(folder if together.leads else None), contextlib.ExitStack() as held:
         with command.quiet_import():
             import keras  # noqa: F401
 
-            devices, scope = choose_devices(options.devices)
-        command.make_folder(folder)
-        with locked(folder):
-            # Another process may have trained here while this one read the images.
-            if is_finished(folder, options):
-                print(f"{folder} holds this run, finished; nothing to do.")
-                return read_metrics(folder)
-            remove_partial_files(folder)
-            rows, before, stopped = train_network(data, parts, options, folder, deadline, devices, scope)
-            release_devices()
+            devices, scope = together.checked(lambda: choose_devices(options.devices, together.process))
+        # Another process may have trained here while this one read the images.
+        if together.first(lambda: take_folder(folder, options, held)):
+            print(f"{folder} holds this run, finished; nothing to do.")
+            return together.first(lambda: read_metrics(folder))
+        rows, before, stopped = train_network(
+            data, parts, options, folder, deadline, devices, scope, together
+        )
+        release_devices()
+
+        def finish():
             metrics = score_run(data, parts, options, folder)
             metrics |= {
                 "model": options.model,
@@ -196,6 +231,20 @@ def train(
                 finish_run(folder)
             return metrics
 
+        if together.processes > 1:
+            print("Process 0 scores alone; the others wait.", flush=True)
+        return together.first(finish)
+
+
+def take_folder(folder: Path, options: argparse.Namespace, held: contextlib.ExitStack) -> bool:
+    """Make the run folder and hold its lock until ``held`` ends; return whether it holds the run, finished."""
+    command.make_folder(folder)
+    held.enter_context(locked(folder))
+    if is_finished(folder, options):
+        return True
+    remove_partial_files(folder)
+    return False
+
 
 def train_network(
     data: Data,
@@ -205,30 +254,58 @@ def train_network(
     deadline: float | None,
     devices: list[str],
     scope,
+    together: Team,
 ) -> tuple[list[Row], float, bool]:
     """Train from the beginning, or from where the run in ``folder`` was broken off.
 
-    Returns the log's rows, the seconds that the epochs of earlier starts took, and whether the deadline ended it.
+    Returns the log's rows, the seconds that the epochs of earlier starts took, and whether the deadline ended it; the
+    first two in process 0 alone.
     """
-    from ecgbeats.runs.recorder import Recorder
-
     precision = choose_precision(options.precision, devices)
-    config = describe_run(data, parts, options, devices, precision, check_run(folder, data, options))
+    config = together.first(
+        lambda: describe_run(data, parts, options, devices, precision, check_run(folder, data, options))
+    )
     describe_split(data.images.labels, data.images.classes, parts)
-    training, validation = make_batches(data.images, parts, options, devices)
+    training, validation = make_batches(data.images, parts, options, devices, together)
     with scope():
         model, schedule = build(options, precision, len(data.images.classes), len(training))
     print(
         f"{options.model}: {model.count_params():,d} parameters, {precision}, on {', '.join(devices)}",
         flush=True,
     )
+    recorder = make_recorder(data, parts, options, folder, deadline, training, schedule, together)
+    with scope():
+        first, batch = recorder.restore(model)
+    # Now that all is well with what was there.
+    together.first(lambda: command.write_json(folder / "config.json", config))
+    before = sum(row["seconds"] for row in recorder.rows)
+    stopped = fit(model, training, validation, recorder, first, batch, options)
+    return recorder.rows, before, stopped
+
+
+def make_recorder(
+    data: Data,
+    parts: Split,
+    options: argparse.Namespace,
+    folder: Path,
+    deadline: float | None,
+    training,
+    schedule,
+    together: Team,
+):
+    """Return the callback that records the run, or in a process other than 0 the one that follows it."""
+    from ecgbeats.runs.follower import Follower
+    from ecgbeats.runs.recorder import Recorder
+
+    if not together.leads:
+        return Follower(folder, training, options.epochs, deadline is not None, together)
     limit = TimeLimit(
         deadline,
         validated=len(parts.validation),
         tested=len(parts.test) + IMAGES_OF_REPORT * len(data.images.classes),
         batch_size=options.batch_size,
     )
-    recorder = Recorder(
+    return Recorder(
         folder,
         data.images.classes,
         training,
@@ -237,28 +314,29 @@ def train_network(
         limit,
         draw=lambda: plot_run(folder, data.note),  # handed over, since runs know nothing of figures
         keep=options.keep,
-        drawing=config["drawing"],
+        drawing=drawing_of(data.description),
+        together=together,
     )
-    with scope():
-        first, batch = recorder.restore(model)
-    command.write_json(folder / "config.json", config)  # now that all is well with what was there
-    before = sum(row["seconds"] for row in recorder.rows)
-    stopped = fit(model, training, validation, recorder, first, batch, options)
-    return recorder.rows, before, stopped
 
 
-def make_batches(images: Images, parts: Split, options: argparse.Namespace, devices: list[str]):
+def make_batches(
+    images: Images, parts: Split, options: argparse.Namespace, devices: list[str], together: Team
+):
     """Return the DataGenerators of the images that train and of those that validate."""
     from DataGenerator import DataGenerator
 
-    training = training_batches(images.subset(parts.training), options, devices)
+    training = training_batches(images.subset(parts.training), options, devices, together)
     validation = DataGenerator(
-        images.subset(parts.validation), options.batch_size, shuffle=False, devices=len(devices)
+        images.subset(parts.validation),
+        options.batch_size,
+        shuffle=False,
+        devices=len(devices),
+        part=(together.process, together.processes),
     )
     return training, validation
 
 
-def training_batches(images: Images, options: argparse.Namespace, devices: list[str]):
+def training_batches(images: Images, options: argparse.Namespace, devices: list[str], together: Team = ALONE):
     """Return the DataGenerator of the images that train, for these options of this script and these devices."""
     from DataGenerator import DataGenerator
 
@@ -274,6 +352,7 @@ def training_batches(images: Images, options: argparse.Namespace, devices: list[
         balance=options.balance,
         seed=options.seed,
         devices=len(devices),
+        part=(together.process, together.processes),
         workers=choose_workers(images, devices),
     )
 
@@ -341,4 +420,4 @@ def score_run(data: Data, parts: Split, options: argparse.Namespace, folder: Pat
 
 
 if __name__ == "__main__":
-    command.run(main)
+    guard.run(main)

@@ -41,9 +41,11 @@ BENCHMARKS = {
     "day": ("day.py --records RECORDS", "--hours 0.05"),
     "devices": ("devices.py --data DATA", "--devices 2 --batch-size 8 --steps 3 --precisions float32"),
     "scaling": ("devices.py --gpus", "--model fast --seconds 1"),
+    "machines": ("machines.py --data DATA", "--batch-size 8 --epochs 2 --rounds 1"),
     "gpu": ("gpu.py --data DATA", "--models fast --seconds 1 --matrices 4096"),
 }
 NEED_GPU = ("scaling", "gpu")
+ON_JAX = ("gpu", "machines")
 
 
 def main(arguments: list[str]) -> int:
@@ -55,7 +57,10 @@ def main(arguments: list[str]) -> int:
         data=(Path, "make_dataset.py's folder, instead of images drawn from the records", False),
         records=(harness.PROJECT.parent / "shared" / "mitdb", "WFDB records"),
         output=(Path("output/benchmarks.md"), "the file to write"),
-        jax_python=(sys.executable, "the Python of the environment of requirements-jax.txt, for `gpu`"),
+        jax_python=(
+            sys.executable,
+            "the Python of the environment of requirements-jax.txt, for `gpu` and `machines`",
+        ),
     ).parse_args(arguments)
     needed = {word for name in options.only for word in BENCHMARKS[name][0].split()}
     drawn = "DATA" in needed and not options.data
@@ -80,7 +85,7 @@ def main(arguments: list[str]) -> int:
                 text, error = "Not run: nvidia-smi finds no GPU here.", None
             else:
                 line = " ".join(BENCHMARKS[name][: 1 + options.quick])
-                python = options.jax_python if name == "gpu" else sys.executable
+                python = options.jax_python if name in ON_JAX else sys.executable
                 text, error = run_benchmark(python, line, paths)
             if error:
                 failed.append(name)

@@ -44,6 +44,15 @@ def silence_libraries() -> None:
     os.dup2(sys.stderr.fileno(), 2)
 
 
+def silence_native_output() -> None:
+    """Let what native code writes to standard output go nowhere; Python's print goes on to be seen."""
+    sys.stdout.flush()
+    sys.stdout = open(os.dup(1), "w", encoding=sys.stdout.encoding, errors="backslashreplace")  # noqa: SIM115
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
 def let_go_of_streams() -> None:
     """Drop what a standard stream still holds and nobody takes, else Python complains of it at its end."""
     for stream in (sys.stdout, terminal()):

@@ -222,7 +222,7 @@ def block_in_native_code() -> None:
 
     import DataGenerator
 
-    def block(_self, _index, _random):
+    def block(*_):
         print("blocking", flush=True)
         mutex = ctypes.create_string_buffer(64)  # zeros: PTHREAD_MUTEX_INITIALIZER
         for _ in range(2):  # the second time waits for the first

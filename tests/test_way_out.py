@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT, start_python
 
-COMMANDS = sorted(path.name for path in PROJECT.glob("*.py") if "command.run(main)" in path.read_text())
+COMMANDS = sorted(path.name for path in PROJECT.glob("*.py") if ".run(main)" in path.read_text())
 
 # A command whose main does what the arguments say.
 DRIVER = """

@@ -9,17 +9,17 @@ from ecgbeats.images.folder import Images
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
-def choose_devices(wanted: int | None):
+def choose_devices(wanted: int | None, process: int = 0):
     """Return the names of the devices to train on, and a function that gives their strategy's scope.
 
-    All GPUs, or one CPU, unless ``wanted`` says how many; CPU devices are then logical ones. Raises InputError if
-    there are fewer.
+    All GPUs, or one CPU, unless ``wanted`` says how many; CPU devices are then logical ones. Of several processes, on
+    JAX, each brings so many, and all are returned; this is number ``process``. Raises InputError if there are fewer.
     """
     import keras
 
     backend = keras.backend.backend()
     if backend == "jax":
-        return _jax_devices(wanted), contextlib.nullcontext
+        return _jax_devices(wanted, process), contextlib.nullcontext
     if backend != "tensorflow":
         raise InputError(f"KERAS_BACKEND={backend} is not supported; use tensorflow or jax")
     import tensorflow as tf
@@ -32,7 +32,7 @@ def choose_devices(wanted: int | None):
     return names, tf.distribute.MirroredStrategy(addresses).scope
 
 
-def _jax_devices(wanted: int | None) -> list[str]:
+def _jax_devices(wanted: int | None, process: int) -> list[str]:
     """Choose JAX's devices, have Keras part each batch over them, and return their names."""
     import jax
     import keras
@@ -40,14 +40,42 @@ def _jax_devices(wanted: int | None) -> list[str]:
     if wanted and wanted > 1:
         with contextlib.suppress(RuntimeError):  # JAX is already running: then it has the devices it has
             jax.config.update("jax_num_cpu_devices", wanted)
-    devices = jax.devices()
+    devices = jax.devices()  # of all processes
     gpus = [device for device in devices if device.platform == "gpu"]
-    chosen = _first_devices(gpus or devices[: wanted or 1], wanted, bool(gpus))
+    owners = sorted({device.process_index for device in devices})
+    by_owner = [[d for d in gpus or devices if d.process_index == owner] for owner in owners]
+    own = _first_devices(by_owner[process] if gpus else by_owner[process][: wanted or 1], wanted, bool(gpus))
+    counts = [len(theirs) for theirs in by_owner]
+    if gpus and not wanted and len(set(counts)) > 1:
+        raise InputError(
+            f"the machines have different numbers of GPUs ({', '.join(map(str, counts))}); "
+            f"give --devices {max(1, min(counts))}, which is the number on each"
+        )
+    # In the order of the processes: so each makes one piece of every batch.
+    chosen = [device for theirs in by_owner for device in theirs[: len(own)]]
     if len(chosen) > 1:
         keras.distribution.set_distribution(
-            keras.distribution.DataParallel(devices=[f"{d.platform}:{d.id}" for d in chosen])
+            keras.distribution.DataParallel(
+                devices=[f"{d.platform}:{d.id}" for d in chosen], auto_shard_dataset=False
+            )
         )
     return [f"{d.device_kind} {d.platform}:{d.id}" for d in chosen]
+
+
+@contextlib.contextmanager
+def undistributed():
+    """While this lasts, what Keras makes stands on this process's first device alone; on JAX."""
+    import keras
+
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)
 
 
 def _tensorflow_gpus(gpus: list, wanted: int | None) -> tuple[list[str], list[str]]:

@@ -96,16 +96,17 @@ def finish_run(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def leave_at_signals(folder: Path):
+def leave_at_signals(folder: Path | None):
     """While this lasts, SIGTERM and Ctrl-C end the process on the spot, without unwinding.
 
     command.run lets them raise an exception, wherever the main thread is. Inside a callback of TensorFlow or
     JAX that is printed and forgotten, or crashes. And there is nothing to unwind for: each file in the run
-    folder is whole at every moment, but for the one that is being written.
+    folder is whole at every moment, but for the one that is being written. None is a process that writes nothing.
     """
 
     def leave(number, _frame):
-        remove_partial_files(folder)
+        if folder:
+            remove_partial_files(folder)
         os._exit(128 + number)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -17,10 +17,12 @@ from pathlib import Path
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.process import terminal
+from ecgbeats.runs.devices import undistributed
 from ecgbeats.runs.folder import STATE_FILE
 from ecgbeats.runs.networks import save_model
 from ecgbeats.runs.row import Row
 from ecgbeats.runs.state import load_state, save_state, set_means
+from ecgbeats.runs.team import ALONE, Team
 from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit, duration
 
 import keras
@@ -50,6 +52,8 @@ class Recorder(keras.callbacks.Callback):
         What best.keras is: "best", the network of the lowest validation loss, or "last", that of the last epoch.
     drawing : str, optional
         How the images are drawn, where it is known.
+    together : Team
+        The processes that train; this is process 0, and the others have a Follower, which goes on as this one does.
 
     Attributes
     ----------
@@ -70,8 +74,10 @@ class Recorder(keras.callbacks.Callback):
         draw: Callable[[], object],
         keep: str = "best",
         drawing: str | None = None,
+        together: Team = ALONE,
     ):
         super().__init__()
+        self.together = together
         self.folder, self.classes, self.batches, self.epochs = folder, classes, batches, epochs
         self.schedule, self.limit, self.draw, self.keep = schedule, limit, draw, keep
         self.drawing = drawing
@@ -86,7 +92,7 @@ class Recorder(keras.callbacks.Callback):
 
         Without a saved state both are 0. Raises InputError if the state is broken or of another network.
         """
-        saved = load_state(self.folder / STATE_FILE, model, self.epochs, len(self.batches))
+        saved = load_state(self.folder / STATE_FILE, model, self.epochs, len(self.batches), self.together)
         if saved is None:
             return 0, 0
         about, means = saved
@@ -104,7 +110,9 @@ class Recorder(keras.callbacks.Callback):
     def save_network(self) -> None:
         """Write best.keras as the network is now."""
         # On JAX, Keras attaches the trained state only to the network that a callback is asked for.
-        save_model(self.model, self.folder / "best.keras", self.classes, self.drawing)
+        network = self.model
+        with undistributed():  # the other processes save nothing
+            save_model(network, self.folder / "best.keras", self.classes, self.drawing)
 
     # -- Keras calls these ---------------------------------------------------------------------------------
 
@@ -155,6 +163,11 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Log the epoch, save what has to be saved, say so in a line, and stop if no other epoch fits in."""
+        self.together.decided(lambda: self._end_epoch(epoch, logs))
+
+    # -- what they do --------------------------------------------------------------------------------------
+
+    def _end_epoch(self, epoch: int, logs: dict) -> None:
         self._close_bar()
         ended = time.time()
         row = self._row(epoch, logs, ended)
@@ -172,8 +185,6 @@ class Recorder(keras.callbacks.Callback):
         self._report(row, improved)
         if epoch + 1 < self.epochs:
             self.limit.before_epoch(row["seconds"])
-
-    # -- what they do --------------------------------------------------------------------------------------
 
     def _row(self, epoch: int, logs: dict, ended: float) -> Row:
         """Return the log's row of an epoch (from 0) that has just ended."""
@@ -234,8 +245,10 @@ class Recorder(keras.callbacks.Callback):
         )
 
     def _stop_in_time(self, batch: int, started: float, share: float) -> None:
+        if self.limit.deadline is None:
+            return
         try:
-            self.limit.after_batch(batch, started, share)
+            self.together.decided(lambda: self.limit.after_batch(batch, started, share))
         except TimeIsUp:
             self._close_bar()
             raise

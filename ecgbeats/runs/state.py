@@ -10,6 +10,7 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.reading import Count, open_file, parse_json
 from ecgbeats.runs.row import AtLeastZero, Row
+from ecgbeats.runs.team import ALONE, Team
 
 import keras
 import numpy as np
@@ -44,15 +45,38 @@ def save_state(path: Path, model, about: dict) -> None:
         np.savez(unfinished, about=np.array(json.dumps(about, allow_nan=False)), **arrays, **means)
 
 
-def load_state(path: Path, model, epochs: int, batches: int) -> tuple[About, list[np.ndarray]] | None:
+def load_state(
+    path: Path, model, epochs: int, batches: int, together: Team = ALONE
+) -> tuple[About, list[np.ndarray]] | None:
     """Put a saved state into a compiled model; return its ``about`` and the running means, None without such a file.
 
-    The means are for :func:`set_means`, once Keras has set them to zero for the epoch.
+    The means are for :func:`set_means`, once Keras has set them to zero for the epoch. Of several processes, ``together``,
+    process 0 reads the file.
 
     Raises InputError if the state is broken, of another network, or of more than ``epochs`` epochs of ``batches``.
     """
+    variables, values = _variables(model), []
+
+    def read():
+        saved = _read_state(path, variables, epochs, batches)
+        if saved is None:
+            return None
+        about, found, means = saved
+        values.extend(found)
+        return about, [(str(mean.dtype), mean.item()) for mean in means]
+
+    saved = together.first(read)
+    if saved is None:
+        return None
+    about, means = saved
+    for variable, value in zip(variables, together.share(values, variables), strict=True):
+        variable.assign(value)
+    return about, [np.array(value, dtype) for dtype, value in means]
+
+
+def _read_state(path: Path, variables: list, epochs: int, batches: int):
+    """Return a state's ``about``, the numbers of the variables and the running means; None without such a file."""
     remedy = f"start again in another --output, or remove {path.parent}"
-    variables = _variables(model)
     with open_file(path, remedy) as file:
         if file is None:
             return None
@@ -61,7 +85,7 @@ def load_state(path: Path, model, epochs: int, batches: int) -> tuple[About, lis
             with np.load(file) as saved:
                 about = parse_json(str(saved["about"]), About, f"{path}: its note", remedy)
                 values = [saved[f"v{i}"] for i in range(len(variables))]
-                means = [saved[f"m{i}"] for i in range(about.get("means", 0))]
+                means = [saved[f"m{i}"].reshape(()) for i in range(about.get("means", 0))]
         except InputError:
             raise
         except Exception as problem:  # a broken zip file shows in many ways
@@ -75,9 +99,7 @@ def load_state(path: Path, model, epochs: int, batches: int) -> tuple[About, lis
         raise InputError(f"{path}: the epochs in its note are not whole; {remedy}")
     if len(rows) + (done > 0) > epochs or done >= batches:
         raise InputError(f"{path} is of a longer run than {epochs} epochs of {batches} batches; {remedy}")
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-    return about, means
+    return about, values, means
 
 
 def _check_sizes(file, variables: list) -> None:
