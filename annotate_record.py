@@ -26,7 +26,13 @@ from ecgbeats.reading import read_json
 from ecgbeats.runs.networks import load_model, read_classes
 from ecgbeats.runs.prediction import BLOCK, check_probabilities, predict_blocks
 from ecgbeats.runs.training_data import read_training, trained_drawing
-from ecgbeats.scores.annotating.corrections import Correction, check_symbols, correct, read_corrections
+from ecgbeats.scores.annotating.corrections import (
+    Correction,
+    as_text,
+    check_symbols,
+    correct,
+    read_corrections,
+)
 from ecgbeats.scores.annotating.files import marks, wfdb_name, write_annotations, write_beats
 from ecgbeats.scores.annotating.labelled import Labelled, class_symbols
 from ecgbeats.scores.annotating.notices import notices
@@ -238,10 +244,9 @@ def annotate_all(
                 model, _ = load_model(network.path, IMAGE_SIZE)
             imported = time.perf_counter() - before
         samples, noise = take_beats(recording, pieces)
-        labelled = label(recording, samples, noise, model, network)
-        if corrections:
-            labelled = correct(labelled, corrections, options.corrections)
-        write_results(name, recording, labelled, network, options)
+        found = label(recording, samples, noise, model, network)
+        labelled = correct(found, corrections, options.corrections) if corrections else found
+        write_results(name, recording, found, labelled, network, options)
     print(
         f"Results: {options.output} ({time.perf_counter() - started:.1f} s, of which {imported:.1f} s are for loading "
         "Keras and the network)"
@@ -314,9 +319,18 @@ def label(recording, samples: np.ndarray, noise: np.ndarray, model, network: Net
 
 
 def write_results(
-    name: str, recording, labelled: Labelled, network: Network, options: argparse.Namespace
+    name: str,
+    recording,
+    found: Labelled,
+    labelled: Labelled,
+    network: Network,
+    options: argparse.Namespace,
 ) -> None:
-    """Write the files of one recording, all of them or none, and print what they say in short."""
+    """Write the files of one recording, all of them or none, and print what they say in short.
+
+    ``found`` is as the network labelled it, ``labelled`` as a person corrected it. The page shows the corrections beside
+    what the network said, so that its next file of corrections holds them, too.
+    """
     from ecgbeats.scores.review import Review, write_review
 
     comparison = compare_with(recording, labelled, options) if options.compare else None
@@ -334,16 +348,17 @@ def write_results(
         lead=labelled.signal.lead,
         rate=labelled.signal.rate,
         millivolts=labelled.signal.millivolts,
-        samples=labelled.samples,
-        classes=labelled.classes,
-        symbols=labelled.symbols,
-        predicted=labelled.predicted,
-        probabilities=labelled.probabilities,
-        noise=labelled.noise,
+        samples=found.samples,
+        classes=found.classes,
+        symbols=found.symbols,
+        predicted=found.predicted,
+        probabilities=found.probabilities,
+        noise=found.noise,
         drawing=network.drawing,
         notices=[*recording.said, *network.notices],
         start_time=recording.start,
         first=labelled.first,
+        corrections=as_text(found, labelled),
     )
     command.make_folder(options.output)
     with contextlib.ExitStack() as files:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ecgbeats.command import InputError
 from ecgbeats.records.record import Signal
-from ecgbeats.scores.annotating.corrections import correct, read_corrections
+from ecgbeats.scores.annotating.corrections import as_text, correct, read_corrections
 from ecgbeats.scores.annotating.files import write_annotations, write_beats
 from ecgbeats.scores.annotating.labelled import Labelled, class_symbols
 from ecgbeats.scores.annotating.summary import summarize
@@ -112,6 +112,10 @@ def test_corrections(tmp_path):
     read = annotations(found, tmp_path)
     assert (read.sample.tolist(), read.symbol) == ([1300, 1400, 1500, 1520], ["F", "N", "S", "V"])
     assert read.aux_note == ["by hand", "by hand", "0.800", "by hand"]
+    text = as_text(beats, found)  # what the page of the corrected record begins with
+    assert corrected(beats, tmp_path, *text.splitlines()[1:]).samples.tolist() == found.samples.tolist()
+    assert text == "sample,action,symbol\n1100,delete,\n1300,relabel,F\n1400,add,N\n1520,add,V\n"
+    assert as_text(beats, beats) == ""
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,10 @@ def test_corrections_are_downloaded_as_csv(shown, tmp_path):
     tab.evaluate(f"takeCorrections({json.dumps(text)})")
     assert downloaded() == text
     assert tab.complaints == []
+    tab = shown(
+        replace(review, corrections=text)
+    )  # the page of a record that was corrected goes on from there
+    assert tab.evaluate("beats.csv()") == text
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (820, False), (1400, True)])

@@ -106,6 +106,21 @@ def correct(labelled: Labelled, corrections: list[Correction], path: Path) -> La
     )
 
 
+def as_text(before: Labelled, after: Labelled) -> str:
+    """Return the file of corrections that turns the beats ``before`` into those ``after``; "" where both are the same."""
+    was, now = (
+        dict(zip((one.samples + one.first).tolist(), one.beat_symbols, strict=True))
+        for one in (before, after)
+    )
+    rows = []
+    for sample in sorted(was.keys() | now.keys()):
+        if sample not in now:
+            rows.append(f"{sample},delete,")
+        elif was.get(sample) != now[sample]:
+            rows.append(f"{sample},{'relabel' if sample in was else 'add'},{now[sample]}")
+    return "\n".join([",".join(HEADER), *rows, ""]) if rows else ""
+
+
 def _around(noise: np.ndarray, samples: np.ndarray) -> np.ndarray:
     """Return the unreadable stretches without those in which a person found a beat after all."""
     if not len(noise):

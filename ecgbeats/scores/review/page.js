@@ -90,6 +90,10 @@ async function start() {
   layStrip();
   window.addEventListener("resize", layStrip);
   await beats.load();
+  if (about.corrections) {
+    takeCorrections(about.corrections);
+    handedOver = beats.csv();   // it is in a file already
+  }
   layOverview();
   const interesting = lists.kinds(), first = ["doubt", "runs"].find(name => interesting[name].of().length);
   lists.choose(CLASSES.findIndex(name => name.kind === "V") >= 0 ? `class-${CLASSES.findIndex(name => name.kind === "V")}` : first || "class-0");

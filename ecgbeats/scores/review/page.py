@@ -69,6 +69,8 @@ class Review:
     first : int
         The recording's sample with which ``millivolts`` begins. The page's clock and the corrections count from the
         recording's start, ``samples`` and ``noise`` from here.
+    corrections : str
+        What a person corrected in these beats already, as the page hands it over; "" for nothing.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Review:
     notices: list[str]
     start_time: datetime.datetime | datetime.time | None = None
     first: int = 0
+    corrections: str = ""
 
 
 def write_review(path, review: Review) -> None:
@@ -145,6 +148,7 @@ def about(review: Review, step: float) -> dict:
             for name, symbol in zip(review.classes, review.symbols, strict=True)
         ],
         "noise": review.noise.tolist(),
+        "corrections": review.corrections,
         "start": None if review.start_time is None else review.start_time.isoformat(),
         "drawing": review.drawing,
         "drawings": drawing_values(review) | {"stretches": stretches},
