@@ -372,6 +372,8 @@ def write_results(
         write_review(unfinished("review.html"), review)
         if comparison:
             command.write_json(unfinished("compare.json"), comparison.as_dict())
+        else:  # that of an earlier run is of other beats
+            (options.output / f"{name}.compare.json").unlink(missing_ok=True)
     counts = ", ".join(
         f"{count:,d} {which}" for which, count in summary["beats"].items() if which != "all" and count
     )
@@ -394,13 +396,13 @@ def compare_with(recording, labelled: Labelled, options: argparse.Namespace):
     else:
         path = path.with_suffix("")
     reference = read_annotations(path, options.compare, counted)
+    # All of them, as an episode of flutter may have begun before the stretch.
     samples = convert(reference.samples, counted, rate)
+    reference = Annotations(samples, reference.symbols, reference.subtypes)
     end = labelled.first + len(labelled.signal.millivolts)
-    within = (samples >= labelled.first) & (samples < end)
-    reference = Annotations(samples[within], reference.symbols[within], reference.subtypes[within])
     # The standard leaves the first five minutes for learning; where there is no more, or the user chose, nothing is.
     start = labelled.first / rate if options.begin or end <= 2 * START * rate else START
-    comparison = compare(reference, marks(labelled)[0], rate, end, start)
+    comparison = compare(reference, marks(labelled)[0], rate, end - 1, start)
     print(f"{labelled.signal.name}: {options.write_as} against {options.compare}, from {start:g} s on\n")
     print(f"{words(comparison)}\n", flush=True)
     return comparison

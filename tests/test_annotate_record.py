@@ -107,20 +107,26 @@ def test_corrections_of_an_untouched_page_give_the_same_files_and_others_what_th
 def test_a_network_of_the_papers_classes_on_a_stretch_of_annotated_beats(results, tmp_path):
     folder, _ = results
     record, network = folder / "in" / "own", PROJECT / "pretrained" / "fast.keras"
+    _, beats = made_recordings.ecg(40)
+    marks = sorted([*((sample, "N") for sample in beats.tolist()), (1800, "["), (5400, "]")])
+    samples, symbols = zip(*marks, strict=True)
+    wfdb.wrann("own", "fl", np.array(samples), symbol=list(symbols), write_dir=str(results[0] / "in"))
     result = annotate(
         *(record, "--output", tmp_path, "--model", network, "--beats", "atr", "--write-as", "mine"),
-        *("--from", "10", "--to", "0:35", "--compare", "atr"),
+        *("--from", "10", "--to", "0:35", "--compare", "fl"),
     )
     assert (result.returncode, result.stderr) == (0, "")
     read = wfdb.rdann(str(tmp_path / "own"), "mine")
-    _, beats = made_recordings.ecg(40)
     within = beats[(beats >= 3600) & (beats < 12600)]
     assert read.sample.tolist() == within.tolist()
     assert set(read.symbol) <= set("NV/RLA!E")
     assert "QRS sensitivity            100.00 %" in result.stdout
     compared = json.loads((tmp_path / "own.compare.json").read_text())
-    assert compared["QRS sensitivity"] == [len(within), len(within)]
+    counted = int((within > 5400).sum())  # an episode that began before the stretch is left out, too
+    assert compared["QRS sensitivity"] == compared["QRS positive predictivity"] == [counted, counted]
     assert summary(tmp_path, "own")["drawing"] == "paper"
+    annotate(record, "--output", tmp_path, "--beats", "atr")
+    assert not (tmp_path / "own.compare.json").exists(), "a comparison of other beats"
 
 
 def refused(*arguments, words, env=None):
