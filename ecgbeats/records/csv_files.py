@@ -267,9 +267,10 @@ def _rate_of(steps: np.ndarray | None) -> float | None:
     if steps is None:
         return None
     mean, middle = float(steps[~_are_long(steps)].mean(dtype=np.float64)), float(np.median(steps))
-    return (
-        1 / mean if abs(mean - middle) < 0.2 * middle else None
-    )  # the mean is right where times are rounded
+    if abs(mean - middle) >= 0.2 * middle:
+        return None
+    rate = 1 / mean  # right where times are rounded, but for its last digits
+    return float(round(rate)) if abs(rate - round(rate)) < 1e-5 * rate else rate
 
 
 def _part(values: np.ndarray, steps: np.ndarray | None, rate: float, path: Path) -> np.ndarray:
