@@ -54,7 +54,10 @@ def main(arguments: list[str]) -> int:
         data=(Path, "make_dataset.py's folder, instead of images drawn from the records", False),
         records=(harness.PROJECT.parent / "shared" / "mitdb", "WFDB records"),
         output=(Path("output/benchmarks.md"), "the file to write"),
-        jax_python=(sys.executable, "the Python of the environment of requirements-jax.txt, for `gpu` and `machines`"),
+        jax_python=(
+            sys.executable,
+            "the Python of the environment of requirements-jax.txt, for `gpu` and `machines`",
+        ),
     ).parse_args(arguments)
     needed = {word for name in options.only for word in BENCHMARKS[name][0].split()}
     drawn = "DATA" in needed and not options.data
