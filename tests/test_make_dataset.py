@@ -152,14 +152,12 @@ def test_a_second_run_with_another_drawing_is_refused(mitdb, strips, few, tmp_pa
 def test_a_network_of_another_drawing_is_refused(strips, few):
     new, old, foreign = read_description(strips), read_description(few), read_description(strips / "S")
     with pytest.raises(InputError, match=r"drawing strips, but .* trained on paper; .*--drawing paper"):
-        evaluate_keras.check_drawing(new, {"drawing": "paper"}, strips)
+        evaluate_keras.check_drawing(new, "paper", strips)
     with pytest.raises(InputError, match="--drawing strips"):
-        evaluate_keras.check_drawing(old, {"drawing": "strips"}, few)
-    evaluate_keras.check_drawing(new, {"drawing": "strips"}, strips)
+        evaluate_keras.check_drawing(old, "strips", few)
+    evaluate_keras.check_drawing(new, "strips", strips)
     # Where one of both is not known, the images may be of the same drawing.
-    evaluate_keras.check_drawing(foreign, {"drawing": "strips"}, strips / "S")
-    evaluate_keras.check_drawing(new, {"drawing": None}, strips)
-    evaluate_keras.check_drawing(new, {}, strips)
+    evaluate_keras.check_drawing(foreign, "strips", strips / "S")
     evaluate_keras.check_drawing(new, None, strips)
 
 

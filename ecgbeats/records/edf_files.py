@@ -61,7 +61,8 @@ def read_edf(path: Path, lead: str | None, unit: str | None) -> tuple[Signal, da
         raise InputError(f"{path} is cut short: it holds {found} of {claimed} data records; {REMEDY}")
     if not names:
         raise InputError(f"{path} holds no signal, annotations alone; choose another file")
-    chosen = leads[choose_lead(names, lead, str(path))]
+    place = choose_lead(names, lead, str(path))
+    chosen = leads[place]
     try:
         rate = float(chosen.sampling_frequency)
         values = chosen.data.astype(np.float32)
@@ -72,7 +73,9 @@ def read_edf(path: Path, lead: str | None, unit: str | None) -> tuple[Signal, da
         values = _place(values, onsets, rate, edf.data_record_duration, path)
     values *= np.float32(factor(unit or dimension))
     gaps = bridge_gaps(values, f"{path}: lead {chosen.label}")
-    return Signal(path.stem, short_name(chosen.label) or chosen.label, rate, values, gaps), _start(edf)
+    return Signal(
+        path.stem, short_name(chosen.label) or chosen.label or f"signal {place}", rate, values, gaps
+    ), _start(edf)
 
 
 def _onsets(edf) -> np.ndarray:

@@ -118,6 +118,14 @@ def test_corrections(tmp_path):
     assert as_text(beats, beats) == ""
 
 
+def test_all_beats_may_be_deleted(tmp_path):
+    none = corrected(labelled("NV"), tmp_path, "100,delete,", "300,delete,")
+    write_beats(tmp_path / "own.csv", none)
+    assert len((tmp_path / "own.csv").read_text().splitlines()) == 1
+    write_annotations(tmp_path / "own.ecgbeats", none)
+    assert summarize(none)["beats"]["all"] == 0
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [

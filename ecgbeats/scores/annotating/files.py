@@ -85,8 +85,8 @@ def write_beats(path: Path, labelled: Labelled) -> None:
                 labelled.predicted.tolist(),
                 labelled.probability.tolist(),
                 labelled.by_hand.tolist(),
-                ["", *intervals],
-                [*intervals, ""],
+                ["", *intervals][: len(labelled.samples)],
+                [*intervals, ""][: len(labelled.samples)],
                 strict=True,
             )
         )
