@@ -190,7 +190,7 @@ def check_replaced(options: argparse.Namespace, name: str) -> None:
         summary = read_json(options.output / f"{name}.summary.json", dict, "remove it") or {}
         if summary.get("annotations") != file.name:
             raise InputError(
-                f"{file} is there already, and not of this command; choose another --write-as or --output"
+                f"{file} is there already, and not what this command wrote last; remove it, or choose another --write-as or --output"
             )
 
 

@@ -287,6 +287,12 @@ def main(arguments: list[str]) -> None:
         raise InputError(
             f"--start {options.start:g} is behind the record's end ({length / rate:g} s); begin earlier"
         )
+    for option in ("reference", "test"):
+        file = Path(f"{options.record}.{getattr(options, option)}")
+        if not file.exists():
+            parser.error(
+                f"--{option} {getattr(options, option)}: there is no {file}; name another annotation file"
+            )
     files = [
         read_annotations(options.record, extension, rate) for extension in (options.reference, options.test)
     ]
