@@ -385,9 +385,9 @@ def write_results(
 
 def compare_with(recording, labelled: Labelled, options: argparse.Namespace):
     """Return, and print, the standard's comparison with annotations that lie beside the recording."""
-    from ecgbeats.records.annotations import convert
+    from ecgbeats.records.annotations import convert, read_marks
     from ecgbeats.records.recordings import is_wfdb
-    from ecgbeats.scores.annotations import Annotations, read_annotations, read_timing
+    from ecgbeats.scores.annotations import Annotations, read_timing
     from ecgbeats.scores.ec57 import START, compare, words
 
     rate, path, counted = labelled.signal.rate, recording.path, labelled.signal.rate
@@ -395,10 +395,9 @@ def compare_with(recording, labelled: Labelled, options: argparse.Namespace):
         counted, _ = read_timing(path)  # that of the lead may be another
     else:
         path = path.with_suffix("")
-    reference = read_annotations(path, options.compare, counted)
     # All of them, as an episode of flutter may have begun before the stretch.
-    samples = convert(reference.samples, counted, rate)
-    reference = Annotations(samples, reference.symbols, reference.subtypes)
+    told = read_marks(Path(f"{path}.{options.compare}"), beats_alone=False)
+    reference = Annotations(convert(told.times, told.rate or counted, rate), told.symbols, told.subtypes)
     end = labelled.first + len(labelled.signal.millivolts)
     # The standard leaves the first five minutes for learning; where there is no more, or the user chose, nothing is.
     start = labelled.first / rate if options.begin or end <= 2 * START * rate else START
