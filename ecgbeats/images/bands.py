@@ -45,10 +45,29 @@ AMPLITUDE_MARGIN = 0.2
 PIECE = 1 << 20  # samples
 
 
+def less_baseline(signal: np.ndarray, rate: float) -> np.ndarray:
+    """Return a record's signal less its baseline, the median of the second around: float64, in the signal's unit.
+
+    ``signal`` and ``rate`` are as for :func:`amplitudes`.
+    """
+    level = signal.astype(np.float64)
+    # Fifty values for a median, one median each tenth of a second: that many describe something so slow.
+    hop, step = max(1, round(BASELINE_SECONDS / 50 * rate)), 5
+    coarse = level[::hop]
+    reach = round(BASELINE_SECONDS * rate / hop / 2)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(coarse, reach, "edge"), 2 * reach + 1)
+    medians = np.median(around[::step], axis=1)
+    places = np.arange(len(medians)) * hop * step
+    for start in range(0, len(level), PIECE):  # a day in one piece would take several times its memory
+        piece = level[start : start + PIECE]
+        piece -= np.interp(np.arange(start, start + len(piece)), places, medians)
+    return level
+
+
 def amplitudes(signal: np.ndarray, rate: float) -> np.ndarray:
     """Return a record's signal less its baseline, on the record's own scale.
 
-    The baseline is the median of the second around. 0 and 1 are the percentiles AMPLITUDE_PERCENTILES of the
+    The baseline is that of :func:`less_baseline`. 0 and 1 are the percentiles AMPLITUDE_PERCENTILES of the
     whole record, widened by AMPLITUDE_MARGIN; what lies beyond is clipped. A flat signal is 0.5.
 
     Parameters
@@ -62,7 +81,7 @@ def amplitudes(signal: np.ndarray, rate: float) -> np.ndarray:
     -------
     numpy.ndarray, float64, shape (samples,)
     """
-    level = without_baseline(signal, rate)
+    level = less_baseline(signal, rate)
     return to_scale(level, amplitude_limits(level))
 
 
@@ -83,22 +102,6 @@ def to_scale(level: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     level += margin
     level /= high - low + 2 * margin
     return np.clip(level, 0, 1, out=level)
-
-
-def without_baseline(signal: np.ndarray, rate: float) -> np.ndarray:
-    """Return a record's signal less the median of the second around: float64, (samples,)."""
-    level = signal.astype(np.float64)
-    # Fifty values for a median, one median each tenth of a second: that many describe something so slow.
-    hop, step = max(1, round(BASELINE_SECONDS / 50 * rate)), 5
-    coarse = level[::hop]
-    reach = round(BASELINE_SECONDS * rate / hop / 2)
-    around = np.lib.stride_tricks.sliding_window_view(np.pad(coarse, reach, "edge"), 2 * reach + 1)
-    medians = np.median(around[::step], axis=1)
-    places = np.arange(len(medians)) * hop * step
-    for start in range(0, len(level), PIECE):  # a day in one piece would take several times its memory
-        piece = level[start : start + PIECE]
-        piece -= np.interp(np.arange(start, start + len(piece)), places, medians)
-    return level
 
 
 def strip_reach(strip: Strip, rate: float) -> tuple[int, int]:

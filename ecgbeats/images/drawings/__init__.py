@@ -4,7 +4,12 @@ That function takes the beat's index among the record's beats, and returns uint8
 background. It does not use the beats' symbols.
 """
 
-from ecgbeats.images.drawings import paper, strips, typical
+from ecgbeats.images.drawings import paper, strips, typical, usual
 
 # A drawing of your own is one more file beside these, and a line here.
-DRAWINGS = {"paper": paper.drawer, "strips": strips.drawer, "typical": typical.drawer}
+DRAWINGS = {
+    "paper": paper.drawer,
+    "strips": strips.drawer,
+    "typical": typical.drawer,
+    "usual": usual.drawer,
+}

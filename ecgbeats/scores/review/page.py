@@ -190,7 +190,7 @@ def stretch_values(review: Review) -> list[dict]:
     )
     values = []
     for stretch in cut_into_stretches(record):
-        level = bands.without_baseline(stretch.record.signal, review.rate)
+        level = bands.less_baseline(stretch.record.signal, review.rate)
         limits = bands.amplitude_limits(level)
         median = None
         if review.drawing == "typical":

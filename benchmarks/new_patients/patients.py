@@ -1,0 +1,79 @@
+"""The patients that experiments choose by: the records of DS1 and svdb, all leads at one rate. DS2 is never read."""
+
+from dataclasses import dataclass
+from math import gcd
+from pathlib import Path
+
+from ecgbeats.command import InputError
+from ecgbeats.images.splits import DS1
+from ecgbeats.records.record import Record
+from ecgbeats.records.symbols import symbol_classes
+from ecgbeats.records.wfdb_files import find_records, read_record
+
+import numpy as np
+from scipy.signal import resample_poly
+
+CLASSES = ["N", "S", "V", "F", "Q"]
+RATE = 128  # Hz, svdb's
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A record of one patient: its leads, the first being the one that is scored.
+
+    ``labels`` are positions in CLASSES, int8, shape (beats,), -1 for a beat that AAMI's classes do not count.
+    """
+
+    name: str
+    part: str
+    leads: list[Record]
+    labels: np.ndarray
+
+
+def read_patients(mitdb: Path, svdb: Path, rate: int = RATE) -> list[Patient]:
+    """Read DS1 and svdb at ``rate`` Hz; a record that cannot be read is named and left out."""
+    paths = [("ds1", mitdb / name) for name in DS1]
+    paths += [("svdb", svdb / name) for name in find_records(svdb)]
+    patients = []
+    for part, path in paths:
+        try:
+            patients.append(read_patient(path, part, rate))
+        except InputError as problem:
+            print(f"left out: {problem}")
+    return patients
+
+
+def read_patient(path: Path, part: str, rate: int) -> Patient:
+    """Read both leads of one record; the lead that make_dataset.py takes comes first."""
+    first = read_record(path)
+    others = [read_record(path, lead) for lead in ("0", "1")]
+    leads = [first, *(lead for lead in others if lead.lead != first.lead)]
+    classes = symbol_classes("aami")
+    names = [classes.get(symbol) for symbol in first.symbols]
+    labels = np.array([CLASSES.index(name) if name else -1 for name in names], np.int8)
+    return Patient(path.name, part, [at_rate(lead, rate) for lead in leads], labels)
+
+
+def at_rate(record: Record, rate: int) -> Record:
+    """Return a record as if it had been sampled at ``rate`` Hz."""
+    if record.rate == rate:
+        return record
+    common = gcd(rate, int(record.rate))
+    signal = resample_poly(record.signal.astype(np.float64), rate // common, int(record.rate) // common)
+    samples = np.minimum(np.rint(record.samples * rate / record.rate).astype(np.int64), len(signal) - 1)
+    return Record(record.name, record.lead, float(rate), signal.astype(np.float32), samples, record.symbols)
+
+
+def folds(patients: list[Patient], number: int, seed: int = 0) -> np.ndarray:
+    """Return the fold of each patient, int, shape (patients,): near to stratified over classes and parts."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    # A beat of S in DS1 is to be shared out apart from one in svdb.
+    strata = [patient.labels.astype(int) + 10 * (patient.part == "svdb") for patient in patients]
+    groups = np.repeat(np.arange(len(patients)), [len(labels) for labels in strata])
+    labels = np.concatenate(strata)
+    found = np.empty(len(patients), int)
+    split = StratifiedGroupKFold(number, shuffle=True, random_state=seed)
+    for fold, (_, inside) in enumerate(split.split(labels, labels, groups)):
+        found[np.unique(groups[inside])] = fold
+    return found
