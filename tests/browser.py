@@ -82,6 +82,7 @@ class Page:
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
         self.resize(width, height, touch)
+        self.call("Emulation.setTouchEmulationEnabled", enabled=touch)
         self.call("Page.navigate", url=path.as_uri())
         self.wait(ready)
 
@@ -128,6 +129,13 @@ class Page:
     def click(self, x, y):
         self.mouse("mousePressed", x, y, button="left", clickCount=1)
         self.mouse("mouseReleased", x, y, button="left", clickCount=1)
+
+    def touch(self, places):
+        """Put a finger on the first place, move it over the others, lift it."""
+        for i, (x, y) in enumerate(places):
+            kind = "touchMove" if i else "touchStart"
+            self.call("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": x, "y": y}])
+        self.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
     def screenshot(self, path, whole=False):
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)

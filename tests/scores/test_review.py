@@ -262,6 +262,16 @@ def test_page_fits_its_window_and_follows_the_readers_colours(shown, width, dark
     assert tab.complaints == []
 
 
+def test_fingers_move_the_strip_and_select_a_beat(shown):
+    tab = shown(made_review(), width=390, height=800, touch=True)
+    left, top = tab.evaluate("(({left, top}) => [left, top])(byId('strip').getBoundingClientRect())")
+    tab.touch([(left + 300 - 20 * i, top + 80) for i in range(11)])  # 2 seconds at 100 pixels a second
+    assert tab.evaluate("view.start") == 500
+    tab.touch([(left + 40, top + 80)])
+    assert tab.evaluate("view.selected.sample") == 600
+    assert tab.complaints == []
+
+
 def test_names_of_a_stranger_do_nothing_in_the_browser(shown):
     tab = shown(strange_review())
     assert tab.evaluate("document.querySelectorAll('img').length") == 0

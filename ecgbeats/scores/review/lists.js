@@ -116,19 +116,28 @@ function element(tag, attributes, ...children) {
 // Show a beat's image on a canvas of SIZE by SIZE, now or when its signal is there.
 function paint(canvas, beat) {
   canvas.beat = beat;
-  const image = drawBeat(beat), context = canvas.getContext("2d");
-  canvas.classList.toggle("missing", !image);
-  if (!image) {
+  const pixels = imageOf(beat), context = canvas.getContext("2d");
+  if (!pixels) {
     context.clearRect(0, 0, SIZE, SIZE);
     return waiting.add(canvas);
   }
   waiting.delete(canvas);
-  const pixels = context.createImageData(SIZE, SIZE);
-  image.forEach((gray, i) => pixels.data.set([gray, gray, gray, 255], 4 * i));
   context.putImageData(pixels, 0, 0);
 }
 
-const waiting = new Set();
+const waiting = new Set(), drawn = new Map();
+const MOST_DRAWN = 300;   // images that are kept, the latest ones
+
+function imageOf(beat) {
+  if (drawn.has(beat)) return drawn.get(beat);
+  const image = drawBeat(beat);
+  if (!image) return null;
+  const pixels = new ImageData(SIZE, SIZE), words = new Uint32Array(pixels.data.buffer);
+  image.forEach((gray, i) => { words[i] = 0xff000000 | gray << 16 | gray << 8 | gray; });
+  if (drawn.size >= MOST_DRAWN) drawn.delete(drawn.keys().next().value);
+  drawn.set(beat, pixels);
+  return pixels;
+}
 
 function paintWaiting() {
   for (const canvas of [...waiting]) {
