@@ -63,12 +63,18 @@ class Beats:
         The interval that ends at each beat, 1 being the record's usual one; for the first beat it is 1.
     surroundings : list of Surroundings
         Of each BLOCK of beats.
+    scale : float
+        What the signal was multiplied with, negative where it was turned.
+    usual_interval : float
+        The record's usual RR interval in samples.
     """
 
     signal: np.ndarray
     samples: np.ndarray
     rr_intervals: np.ndarray
     surroundings: list[Surroundings]
+    scale: float
+    usual_interval: float
 
 
 def drawer(record: Record) -> Callable[[int], np.ndarray]:
@@ -101,24 +107,24 @@ def drawer(record: Record) -> Callable[[int], np.ndarray]:
 
 def prepare(record: Record) -> Beats:
     """Return the beats of ``record`` made alike, whatever its recorder, its rate and its annotator."""
-    rr_intervals = _rr_intervals(record)
+    usual_interval = _usual_interval(record)
+    rr_intervals = np.concatenate([[1.0], np.diff(record.samples) / usual_interval])
     late = _latest(rr_intervals)
     signal = cv2.GaussianBlur(
         without_baseline(record.signal, record.rate)[None], (0, 0), SMOOTHING * record.rate
     )[0]
     samples = _aligned(signal, record.samples, late, record.rate)
     blocks = [_surroundings(rr_intervals, start) for start in range(0, len(samples), BLOCK)]
-    return Beats(_scaled(signal, samples[late], record.rate), samples, rr_intervals, blocks)
+    scale = _scale(signal, samples[late], record.rate)
+    return Beats(signal * scale, samples, rr_intervals, blocks, scale, usual_interval)
 
 
-def _rr_intervals(record: Record) -> np.ndarray:
-    """Return the RR interval that ends at each beat, 1 being the record's usual one; for the first beat it is 1."""
+def _usual_interval(record: Record) -> float:
+    """Return a record's usual RR interval in samples; of one with one beat nothing is known, and any will do."""
     intervals = np.diff(record.samples)
-    # Of a record with one beat nothing is known: any scale will do.
-    usual = (
+    return (
         float(np.percentile(intervals[intervals > 0], USUAL_PERCENTILE)) if intervals.any() else record.rate
     )
-    return np.concatenate([[1.0], intervals / usual])
 
 
 def _surroundings(rr_intervals: np.ndarray, start: int) -> Surroundings:
@@ -166,14 +172,14 @@ def _aligned(signal: np.ndarray, samples: np.ndarray, late: np.ndarray, rate: fl
     return np.clip(samples, 0, len(signal) - 1)
 
 
-def _scaled(signal: np.ndarray, samples: np.ndarray, rate: float) -> np.ndarray:
-    """Return the signal in units of these beats' median swing, turned so that their QRS complex points up."""
+def _scale(signal: np.ndarray, samples: np.ndarray, rate: float) -> float:
+    """Return what makes these beats' median swing 1, negative where their QRS complex points down; 0 of a flat one."""
     reach = max(1, round(0.1 * rate))
     beats = cut_out(signal, samples, reach, reach)
     swing = float(np.median(np.ptp(beats, axis=1)))
     middle = np.median(beats, axis=0)[reach - reach // 2 : reach + reach // 2 + 1]
     sign = -1.0 if -middle.min() > middle.max() else 1.0
-    return signal * (sign / swing) if swing > np.finfo(np.float32).tiny else np.zeros_like(signal)
+    return sign / swing if swing > np.finfo(np.float32).tiny else 0.0
 
 
 def _beat_band(beats: Beats, rate: float) -> Callable[[np.ndarray, int], None]:

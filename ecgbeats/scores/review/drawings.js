@@ -41,6 +41,18 @@ const DRAWINGS = {
     for (let i = 0; i < image.length; i++) if (median[i] < image[i]) image[i] = median[i];
     return image;
   },
+
+  usual(samples, index) {
+    const stretch = stretchAt(samples[index]), beat = index - stretch.firstBeat;
+    if (!stretch.offsets) return blankImage();   // it had no beats
+    const made = madeAlike(stretch, samples, index);
+    const image = blankImage(), around = surroundings(made, Math.floor(beat / U.block) * U.block);
+    if (!usualIsThere(made, around, beat)) return null;
+    drawUsualBeat(image, made, around, beat);
+    drawUsualBars(image, made, around, beat);
+    drawAround(image, made, beat);
+    return image;
+  },
 };
 
 // Python's round(): halves go to the even neighbour.
@@ -71,18 +83,24 @@ function stretchAt(sample) {
   return D.stretches.find(stretch => sample < stretch.end) || D.stretches[D.stretches.length - 1];
 }
 
-// From 0 at the stretch's highest amplitudes to 1 at its lowest, less the baseline; null if it is not unpacked.
-function depths(start, end, limits) {
-  const reach = (REACH + 5) * HOP;
-  if (!signal.has(start - reach, end + reach)) return null;
-  const [low, high] = limits, margin = D.amplitudeMargin * (high - low), values = signal.read(start, end);
-  return values.map((value, i) => {
-    if (!(high > low)) return 0.5;
+// How many samples around one its baseline needs.
+const BASELINE_REACH = (REACH + 5) * HOP;
+
+// Millivolts less the baseline.
+function levels(start, end) {
+  return signal.read(start, end).map((value, i) => {
     const place = (start + i) / KNOT, knot = Math.min(LAST_KNOT, Math.floor(place));
     const left = baselineAt(knot), right = baselineAt(Math.min(LAST_KNOT, knot + 1));
-    const level = value - left - (right - left) * Math.min(1, place - knot);
-    return 1 - Math.min(1, Math.max(0, (level - low + margin) / (high - low + 2 * margin)));
+    return value - left - (right - left) * Math.min(1, place - knot);
   });
+}
+
+// From 0 at the stretch's highest amplitudes to 1 at its lowest, less the baseline; null if it is not unpacked.
+function depths(start, end, limits) {
+  if (!signal.has(start - BASELINE_REACH, end + BASELINE_REACH)) return null;
+  const [low, high] = limits, margin = D.amplitudeMargin * (high - low);
+  return levels(start, end).map(level =>
+    high > low ? 1 - Math.min(1, Math.max(0, (level - low + margin) / (high - low + 2 * margin))) : 0.5);
 }
 
 function stripReach(strip) {

@@ -9,8 +9,8 @@ from pathlib import Path
 from ecgbeats import command
 from ecgbeats.images import bands
 from ecgbeats.images.canvas import BORDER, IMAGE_SIZE
-from ecgbeats.images.drawings import paper, typical
-from ecgbeats.images.stretches import cut_into_stretches
+from ecgbeats.images.drawings import paper, typical, usual
+from ecgbeats.images.stretches import Stretch, cut_into_stretches
 from ecgbeats.records.record import Record
 from ecgbeats.records.symbols import symbol_classes
 from ecgbeats.scores.review.packing import BEATS_ORDER, SIGNAL_ORDER, pack, pack_signal
@@ -25,6 +25,7 @@ SCRIPTS = (
     "record.js",
     "beats.js",
     "lines.js",
+    "usual.js",
     "drawings.js",
     "look.js",
     "strip.js",
@@ -175,6 +176,31 @@ def drawing_values(review: Review) -> dict:
         "bars": typical.BARS,
         "barGray": typical.BAR_GRAY,
         "typicalBar": typical.TYPICAL_BAR,
+        "usual": {
+            "smoothing": usual.SMOOTHING,
+            "band": vars(usual.BEAT_BAND),
+            "lowest": usual.LOWEST,
+            "highest": usual.HIGHEST,
+            "gray": usual.USUAL_GRAY,
+            "barTop": usual.BAR_ROWS.start,
+            "barBottom": usual.BAR_ROWS.stop,
+            "barWidth": usual.BAR_WIDTH,
+            "barsBefore": usual.BARS_BEFORE,
+            "bar": usual.USUAL_BAR,
+            "barGray": usual.BAR_GRAY,
+            "markGray": usual.MARK_GRAY,
+            "rowsABeat": usual.ROWS_A_BEAT,
+            "beatsBefore": usual.BEATS_BEFORE,
+            "beatsAfter": usual.BEATS_AFTER,
+            "aroundColumn": usual.AROUND_COLUMN,
+            "aroundSeconds": usual.AROUND_SECONDS,
+            "faint": usual.FAINT,
+            "reach": usual.REACH,
+            "block": usual.BLOCK,
+            "lateShare": usual.LATE_SHARE,
+            "longestShare": usual.LONGEST_SHARE,
+            "percentile": usual.USUAL_PERCENTILE,
+        },
     }
 
 
@@ -199,8 +225,10 @@ def stretch_values(review: Review) -> list[dict]:
         median = None
         if review.drawing == "typical":
             median = typical.median_beat(stretch.record, 1 - bands.to_scale(level, limits))
+        own = usual_values(stretch) if review.drawing == "usual" and len(stretch.record.samples) else {}
         values.append(
-            {
+            own
+            | {
                 "end": stretch.end,
                 "limits": limits,
                 "interval": typical.typical_interval(stretch.record),
@@ -208,3 +236,18 @@ def stretch_values(review: Review) -> list[dict]:
             }
         )
     return values
+
+
+def usual_values(stretch: Stretch) -> dict:
+    """Return what the drawing "usual" makes of a stretch.
+
+    ``scale`` is the signal's, ``usualInterval`` in samples, ``firstBeat`` the review's beat that is the stretch's
+    first, margins included, and ``offsets`` says how far behind each beat's sample its middle is.
+    """
+    beats = usual.prepare(stretch.record)
+    return {
+        "scale": beats.scale,
+        "usualInterval": beats.usual_interval,
+        "firstBeat": stretch.beats.start - stretch.before,
+        "offsets": (beats.samples - stretch.record.samples).tolist(),
+    }
