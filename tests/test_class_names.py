@@ -187,6 +187,7 @@ def test_table_and_figures_tell_classes_apart():
     assert [text.get_text().partition(":")[0] for text in key.get_texts()][:2] == short_names(names)
 
 
+@pytest.mark.slow
 def test_a_matrix_of_many_classes_is_a_picture_of_a_moderate_size(tmp_path):
     names = [f"class {i}" for i in range(200)]
     figure = plot_confusion_matrix(score(*made_scores(names), names))

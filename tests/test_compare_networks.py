@@ -197,9 +197,8 @@ def test_the_figure_is_a_picture(unbroken):
 # -- interrupted, and more networks later ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("number", "status"), [pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
 def test_interrupted_it_goes_on(unbroken, tmp_path, number, status):
     folder, names = tmp_path / "comparison", ["tiny", "twin"]
     # The log is written with its header and after each of two epochs: this is the first epoch of `twin`.

@@ -221,6 +221,7 @@ def stop(process: subprocess.Popen) -> float:
     return time.time() - started
 
 
+@pytest.mark.slow
 def test_a_stopped_task_goes_on_from_the_code_folder(tmp_path, small_images):
     options = "--epochs 8 --batch-size 4 --resume"
     node = Node(tmp_path / "first")

@@ -258,6 +258,7 @@ def test_notebook_runs(tmp_path):
     assert accuracy > 80
 
 
+@pytest.mark.slow
 def test_network_of_ones_own_trains(tmp_path, small_images):
     copy_scripts(tmp_path)
     script = tmp_path / "model_keras.py"

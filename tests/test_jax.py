@@ -32,6 +32,7 @@ def run(tmp_path, small_images):
     return run
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_loaded_and_scored(run, tmp_path):
     run("train_keras.py", "--output", "run", *COMMON, "--max-hours", 1)
     assert read(tmp_path / "run", "config.json")["backend"] == "jax"

@@ -98,6 +98,7 @@ def test_folds_are_summed_up(name):
         assert f"| {true} | {' | '.join([*(f'{count:,d}' for count in row), *rates])} |" in RESULTS
 
 
+@pytest.mark.slow
 def test_the_page_has_the_differences_that_its_commands_print(capsys):
     shown = re.findall(r"^python benchmarks/paired\.py (.+)$", RESULTS.replace("\\\n", " "), re.MULTILINE)
     assert len(shown) >= 5

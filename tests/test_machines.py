@@ -48,6 +48,7 @@ def assert_equal_losses(folder, other, tolerance: float) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path, small_images):
     """Batches of 18 images of 48: each makes half of every one, the last of 12 and padding."""
     arguments = ("--data", small_images, "--model", "tiny", "--epochs", 3, "--batch-size", 18, "--output")

@@ -47,6 +47,7 @@ def run_sh(clone, *arguments, cwd=None, timeout=300, **env):
     )
 
 
+@pytest.mark.slow
 def test_the_main_job_on_simulated_records(clone, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

@@ -378,6 +378,7 @@ def test_pytorchs_network_trains_on_the_same_statistics(peer):
 # -- the other scripts ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_use_prints_size_and_speed(table_of):
     rows = table_of("use", "--seconds 0.05", PROJECT / "pretrained" / "fast.keras")
     assert rows["parameters"] == ["322,376"]

@@ -80,6 +80,7 @@ def assert_same_run(folder: Path, unbroken: Path) -> None:
 # -- killed ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_killed_inside_epochs_the_run_ends_as_if_unbroken(unbroken, resumed, tmp_path):
     # 48 images are three batches: an epoch has a state after the first, after the second, and at its end.
     for states, begins in [
@@ -245,6 +246,7 @@ def test_a_signal_ends_a_real_long_step(tmp_path, image_maker):
 # -- a full disk -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_the_earlier_files_are_intact(unbroken, resumed, tmp_path):
     run = tmp_path / "run"
     assert (

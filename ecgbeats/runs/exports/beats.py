@@ -8,7 +8,6 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.images.folder import Images, limit_images
-from ecgbeats.records.simulation import make_records
 from ecgbeats.records.wfdb_files import read_record
 from ecgbeats.runs.config import Config
 from ecgbeats.runs.training_data import find_parts
@@ -41,6 +40,8 @@ class Beats:
 
 def simulate_beats(drawing: str, count: int) -> Beats:
     """Return ``count`` beats of simulated records, or all where those hold fewer, drawn as ``drawing`` says."""
+    from ecgbeats.records.simulation import make_records  # brings wfdb, which --help need not wait for
+
     with tempfile.TemporaryDirectory() as folder:
         names = make_records(folder, patients=PATIENTS)
         records = [read_record(Path(folder) / name) for name in names]
