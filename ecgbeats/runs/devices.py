@@ -59,9 +59,8 @@ def _jax_devices(wanted: int | None, process: int) -> list[str]:
                 devices=[f"{d.platform}:{d.id}" for d in chosen], auto_shard_dataset=False
             )
         )
-    kinds = [
-        "" if d.device_kind == d.platform else f"{d.device_kind} " for d in chosen
-    ]  # a CPU has no other name
+    # A CPU has no kind but its platform.
+    kinds = ["" if d.device_kind == d.platform else f"{d.device_kind} " for d in chosen]
     return [f"{kind}{d.platform}:{d.id}" for kind, d in zip(kinds, chosen, strict=True)]
 
 
