@@ -80,7 +80,7 @@ def make(sources: list[Source], options, pool: Executor) -> None:
     for name, count in description["classes"].items():
         print(f"  {name:4} {count:7,d}")
     print(
-        f"{description['images']:,d} images of {len(plan.sources)} records in {options.output} "
+        f"{counted(description['images'], 'image')} of {counted(len(plan.sources), 'record')} in {options.output} "
         f"({seconds:.1f} s, {description['images'] / seconds:,.0f} images/s)"
     )
     if simulated:
@@ -260,6 +260,11 @@ def check_same(existing: dict, now: dict, folder: Path) -> None:
         )
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number and what it counts, in the singular where it is one."""
+    return f"{number:,d} {thing}{'' if number == 1 else 's'}"
+
+
 def draw_all(plan: Plan, folder: Path, pool: Executor) -> None:
     """Draw the planned beats into ``folder`` by ``pool``."""
     from tqdm import tqdm
@@ -268,7 +273,9 @@ def draw_all(plan: Plan, folder: Path, pool: Executor) -> None:
     for name in sorted({name for beats in plan.beats.values() for name in beats.classes}):
         (folder / name).mkdir()
     places = ", ".join(dict.fromkeys(str(source.folder) for source in plan.sources.values()))
-    print(f"Drawing {total:,d} beats of {len(plan.beats)} records from {places}", flush=True)
+    print(
+        f"Drawing {counted(total, 'beat')} of {counted(len(plan.beats), 'record')} from {places}", flush=True
+    )
     how = plan.options["lead"], plan.options["drawing"]
     with tqdm(total=total, unit="image", file=terminal(), disable=not terminal().isatty()) as bar:
         try:

@@ -245,6 +245,20 @@ MODELS = {
 }
 
 
+def describe_recipe(network: Network) -> str:
+    """Return in words how a network is trained where the options of train_keras.py say nothing else."""
+    told = [network.optimizer, f"learning rate {network.learning_rate:g}"]
+    if network.weight_decay:
+        told.append(f"weight decay {network.weight_decay:g}")
+    told += [f"batches of {network.batch_size}", f"{network.epochs} epochs"]
+    if network.shift:
+        shift = min(network.shift, network.epochs // 2)
+        told.append(f"images moved by up to {shift} pixels (up to {network.shift} in more epochs)")
+    if network.balance:
+        told.append(f"rare classes drawn more often (--balance {network.balance:g})")
+    return ", ".join(told)
+
+
 def main(argv: list[str]) -> None:
     """Print a network's layers, parameters, multiply-adds and recipe."""
     listing = "\n".join(f"  {name:<12} {network.description}" for name, network in MODELS.items())
@@ -267,12 +281,7 @@ def main(argv: list[str]) -> None:
             f"{layer.count_params():>12,}{layer_multiply_adds(layer):>16,}"
         )
     print(f"{'total, for one image':<70}{model.count_params():>12,}{multiply_adds(model):>16,}")
-    network = MODELS[name]
-    print(
-        f"recipe: {network.optimizer}, learning rate {network.learning_rate:g}, weight decay "
-        f"{network.weight_decay:g}, batches of {network.batch_size}, {network.epochs} epochs, "
-        f"shift of half the epochs, at most {network.shift}, balance {network.balance:g}"
-    )
+    print(f"recipe: {describe_recipe(MODELS[name])}")
 
 
 if __name__ == "__main__":

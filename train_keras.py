@@ -29,6 +29,7 @@ from ecgbeats.runs.devices import (
     choose_devices,
     choose_precision,
     choose_workers,
+    describe_devices,
     release_devices,
 )
 from ecgbeats.runs.feed import build_metrics, feed
@@ -270,7 +271,8 @@ def train_network(
     with scope():
         model, schedule = build(options, precision, len(data.images.classes), len(training))
     print(
-        f"{options.model}: {model.count_params():,d} parameters, {precision}, on {', '.join(devices)}",
+        f"{options.model}: {model.count_params():,d} parameters, {precision}, "
+        f"{describe_devices(devices, together.processes)}",
         flush=True,
     )
     recorder = make_recorder(data, parts, options, folder, deadline, training, schedule, together)

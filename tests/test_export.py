@@ -14,6 +14,7 @@ from ecgbeats.runs.exports import FORMATS, beats
 import forked
 import numpy as np
 import pytest
+import wfdb
 from conftest import PROJECT, assert_refused, once
 from trainings import trained
 
@@ -139,26 +140,36 @@ def blocks() -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
 
 
-def test_the_page_draws_as_the_project_does(tmp_path):
-    make_records(tmp_path, patients=1)
-    record = read_record(next(tmp_path.glob("*.hea")).with_suffix(""))
+def simulated_record(folder: Path) -> Path:
+    make_records(folder, patients=1)
+    return next(folder.glob("*.hea")).with_suffix("")
+
+
+@pytest.mark.parametrize("name", ["simulated", "208"])
+def test_the_page_draws_as_the_project_does(name, tmp_path, request):
+    """The signal is in float64, as wfdb-python reads it; of 208 some beats would look different in it."""
+    path = simulated_record(tmp_path) if name == "simulated" else request.getfixturevalue("mitdb") / name
+    record = read_record(path)
+    signal = wfdb.rdrecord(str(path), channels=[0]).p_signal[:, 0]
+    assert signal.dtype == np.float64
     draw = paper.drawer(record)
     (block,) = [block for block in blocks() if "def picture" in block]
     names = {}
     exec(block, names)
     for i in range(1, len(record.samples) - 1):
         before, after = record.samples[[i - 1, i + 1]]
-        np.testing.assert_array_equal(names["picture"](record.signal, before, after, record.rate), draw(i))
+        np.testing.assert_array_equal(names["picture"](signal, before, after, record.rate), draw(i))
 
 
 def test_the_pages_example_names_a_beat(tmp_path, monkeypatch, capsys):
     needs("litert")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").symlink_to(simulated_images())
-    export("--format", "litert", "--output", "fast.tflite")
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output" / "simulated").symlink_to(simulated_images())
+    export("--format", "litert", "--output", "output/fast.tflite")
     (block,) = [block for block in blocks() if "Interpreter(" in block]
     exec(block, {})
-    assert re.search(r"^(NOR|PVC|PAB|RBB|LBB|APC|VFW|VEB) \d+%$", capsys.readouterr().out, re.MULTILINE)
+    assert re.search(r"^PVC \d+%$", capsys.readouterr().out, re.MULTILINE)
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------

@@ -57,6 +57,8 @@ def test_two_processes_train_as_one(tmp_path, small_images):
     lead, other = machines.end(both)
     assert (lead.returncode, lead.stderr, other.returncode, other.stderr) == (0, "", 0, "")
     assert_equal_losses(tmp_path / "two", tmp_path / "one", 1e-3)
+    assert "for the other process at" in lead.stdout
+    assert "in 2 processes, each on cpu:0\n" in lead.stdout
     assert "epoch 3/3" in lead.stdout
     assert "Process 0 scores alone" in lead.stdout
     assert other.stdout.count("\n") == 1  # that it waits
@@ -194,7 +196,7 @@ def test_a_process_that_starts_alone_says_for_what_it_waits(process, tmp_path, s
             patches=[(None, machines.wait_less, 6)],
         )
     )
-    whom = "process 0" if process else "the 2 other process(es)"
+    whom = "process 0" if process else "the 2 other processes"
     assert_one_line(result, 1, f"process {process} of 3", f"for {whom} at {address}")
     assert f"waits at most 0 minutes for {whom}" in result.stdout
     assert not (tmp_path / "run").exists()

@@ -206,6 +206,14 @@ def test_the_command_prints_layers_parameters_and_multiply_adds():
     lines = [line.split() for line in result.stdout.splitlines()]
     assert ["conv2d", "Conv2D", "32", "x", "32", "x", "32", "1,152", "1,179,648"] in lines
     assert ["total,", "for", "one", "image", "322,376", "22,856,960"] in lines
+    assert result.stdout.endswith(
+        "2 pixels (up to 6 in more epochs), rare classes drawn more often (--balance 0.25)\n"
+    )
+
+
+def test_a_recipe_leaves_out_what_is_not_done():
+    recipe = model_keras.describe_recipe(MODELS["paper"])
+    assert recipe == "adam, learning rate 0.0001, batches of 128, 20 epochs"
 
 
 @pytest.mark.parametrize("arguments", [["lenet"], [], ["fast", "--layers"]])

@@ -84,7 +84,7 @@ NAMES = {"no UTF-8": b"o\xff", "255": b"n" * 255, "255, Chinese": "心".encode()
 @pytest.mark.parametrize("name", NAMES)
 def test_names_that_a_folder_may_have(mitdb, tmp_path, name):
     output = tmp_path / os.fsdecode(NAMES[name])
-    for words in ("7 images of 1 records", "nothing to do"):
+    for words in ("7 images of 1 record in", "nothing to do"):
         result = make(mitdb, output)
         assert (result.returncode, result.stderr) == (0, "")
         assert words in result.stdout
@@ -95,7 +95,7 @@ def test_names_that_a_folder_may_have(mitdb, tmp_path, name):
 def test_a_source_whose_name_is_no_utf8(mitdb, tmp_path):
     source = tmp_path / os.fsdecode(b"s\xff")
     source.symlink_to(mitdb)
-    for words in ("7 images of 1 records", "nothing to do"):
+    for words in ("7 images of 1 record in", "nothing to do"):
         assert words in make(source, tmp_path / "out").stdout
 
 

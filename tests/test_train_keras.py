@@ -366,7 +366,7 @@ def test_resuming_finished_folds_changes_nothing(small_images, no_keras):
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        *(("--epochs", 3), ("--seed", 5), ("--model", "paper"), ("--batch-size", 32), ("--split", "records")),
+        *(("--epochs", 4), ("--seed", 5), ("--model", "paper"), ("--batch-size", 32), ("--split", "records")),
         *(("--limit", 9), ("--augment", None), ("--learning-rate", 0.5), ("--folds", 2)),
     ],
 )
@@ -378,6 +378,9 @@ def test_resuming_with_another_option_is_refused(first, small_images, no_keras, 
         env=no_keras,
     )
     assert_refused(result, option)
+    assert option == "--model" or "--shift" not in result.stderr, (
+        "it follows from the epochs, and was not given"
+    )
     assert snapshot(first[0]) == before
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 # How many random choices of patients are weighed against each other.
 _TRIES = 2000
+_NEEDED_TO_CHOOSE = "2 patients for training (the list names no record for validation, so one of them validates) and 1 record for test"
 MOST_NAMED = 8  # records in a line
 
 
@@ -242,7 +243,7 @@ def _split_by_list(labels, protocol, records, seed) -> Split:
         raise InputError(
             f"--split {protocol.name}: of the records that it lists --data has {found}"
             f"{f' (it lacks {_some(lacking)})' if lacking else ''}, and at least "
-            f"{'2 patients for training and 1 record for test' if chooses else '1 record for each part'} are needed; make "
+            f"{_NEEDED_TO_CHOOSE if chooses else '1 record for each part'} are needed; make "
             "--data from all records of the list, or use another --split"
         )
     if chooses:

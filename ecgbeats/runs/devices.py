@@ -59,7 +59,15 @@ def _jax_devices(wanted: int | None, process: int) -> list[str]:
                 devices=[f"{d.platform}:{d.id}" for d in chosen], auto_shard_dataset=False
             )
         )
-    return [f"{d.device_kind} {d.platform}:{d.id}" for d in chosen]
+    # A CPU has no kind but its platform.
+    kinds = ["" if d.device_kind == d.platform else f"{d.device_kind} " for d in chosen]
+    return [f"{kind}{d.platform}:{d.id}" for kind, d in zip(kinds, chosen, strict=True)]
+
+
+def describe_devices(devices: list[str], processes: int) -> str:
+    """Say where ``choose_devices`` trains: equally many devices in each process."""
+    own = ", ".join(devices[: len(devices) // processes])
+    return f"on {own}" if processes == 1 else f"in {processes} processes, each on {own}"
 
 
 @contextlib.contextmanager

@@ -57,10 +57,12 @@ def is_finished(folder: Path, options: argparse.Namespace) -> bool:
     if config is None:
         return False
     before, now = EARLIER | config["options"], used_options(options)
+    # Where it is not given, the shift follows from the epochs (options.fill_in_recipe): whoever mends these mends both.
+    follows = ["shift"] if before.get("epochs") != now["epochs"] else []
     different = [
         f"--{name.replace('_', '-')} (then {before.get(name)}, now {now[name]})"
         for name in now
-        if name not in (*FREE_ON_RESUME, "split") and before.get(name) != now[name]
+        if name not in (*FREE_ON_RESUME, "split", *follows) and before.get(name) != now[name]
     ]
     then, wanted = protocol_of(config), read_protocol(options.split)
     if not then.is_same(wanted):

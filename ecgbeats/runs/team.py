@@ -152,7 +152,10 @@ class Team:
             return
         place = self.place
         where = f" at {place.address}" if place.address else f" under {place.launcher}"
-        others = f"the {self.processes - 1} other process(es)" if self.leads else "process 0"
+        count = self.processes - 1
+        others = "process 0"
+        if self.leads:
+            others = "the other process" if count == 1 else f"the {count} other processes"
         who = f"process {self.process} of {self.processes} (numbered from 0)"
         if problem:
             guard.say(end=problem, status=2)

@@ -183,7 +183,8 @@ def test_what_a_list_cannot_part_is_refused(tmp_path):
     fixed = read(tmp_path, "record,part\na,training\nb,validation\nc,test\n")
     names, labels, classes = images("ac")
     with pytest.raises(
-        InputError, match=r"1 for training, 1 for test \(it lacks 1 record \(b\)\), .* 2 patients"
+        InputError,
+        match=r"1 for training, 1 for test \(it lacks 1 record \(b\)\), .* 2 patients .* one of them validates",
     ):
         split_images(names, labels, classes, chooses)
     with pytest.raises(InputError, match="1 for training, 0 for validation, 1 for test"):
