@@ -130,7 +130,7 @@ def read_csv_signal(
 def _find_column(layout: _Layout, lead: str | None, path: Path) -> tuple[int, str, str | None]:
     """Return the column to read, its lead's name and the unit that the file tells."""
     if layout.is_export:
-        values = [_value(line) for line in reversed(layout.head)]
+        values = [_value(line) or line.rpartition(":")[2].strip(' "') for line in reversed(layout.head)]
         name = next((found[1] for value in values if (found := _LEAD.fullmatch(value))), "I")
         choose_lead([name], lead, str(path))
         return 0, name, next((value for value in values if _UNIT.fullmatch(value)), None)
@@ -188,7 +188,10 @@ def _lay_out(head: list[str], sample: list[str], path: Path) -> _Layout:
     told = next((text for text in head if _rate_in(text)), None)
     numbers = "".join(sample)
     cells = max(_parts(line, ",") for line in sample)
-    is_name = above != told and not above.startswith("#") and not re.search("[,;\t]", above.strip())
+    is_remark = bool(
+        re.search("^#|[,;:\t]", above.strip()) or _IS_RATE.match(above) or _RATE.fullmatch(above.strip(' "'))
+    )
+    is_name = above != told and not is_remark
     if ";" in numbers or "\t" in numbers:
         delimiter = ";" if ";" in numbers else "\t"
         decimal = "," if "," in numbers and "." not in numbers else "."
@@ -196,7 +199,7 @@ def _lay_out(head: list[str], sample: list[str], path: Path) -> _Layout:
         told
         and not is_name
         and not (cells > 1 and _are_names(head[-1], cells))
-        and (told != above or _RATE.fullmatch(_value(above)))
+        and (told != above or is_remark)
     ):
         return _Layout(head, [], _NONE, "," if "," in numbers else ".")
     elif cells == 2 and above and _parts(above, ",") == 1:  # one column, with decimal commas
@@ -257,7 +260,9 @@ def _value(line: str) -> str:
 def _are_names(line: str, cells: int) -> bool:
     """Return whether the line above numbers names so many columns, and is none of the watch's."""
     value = _value(line)
-    return _parts(line, ",") == cells and not (_UNIT.fullmatch(value) or _RATE.fullmatch(value))
+    return (
+        bool(value) and _parts(line, ",") == cells and not (_UNIT.fullmatch(value) or _RATE.fullmatch(value))
+    )
 
 
 def _rate_in(line: str) -> float | None:

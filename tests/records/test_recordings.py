@@ -133,6 +133,8 @@ def test_a_filters_frequency_is_no_rate(tmp_path, beating):
         ("# Sampling rate: 500 Hz\nII (uV)", 500, "II"),
         ("Samplerate: 1,000 Hz\nII (uV)", 1000, "II"),
         ("Samplerate: 500 Hz\n# a comment\nUnit,uV", 500, "I"),
+        ("Samplerate: 500 Hz\nLead: II\nUnit: uV", 500, "II"),
+        ("Unit: uV\nSample rate 500 Hz", 500, "I"),
     ],
 )
 def test_a_rate_above_one_column(tmp_path, beating, head, rate, lead):
