@@ -97,7 +97,7 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
         "--rate",
         type=command.positive_number,
         metavar="HZ",
-        help="samples a second, where the file does not tell",
+        help="samples a second, where a table does not tell, or tells it wrongly above its numbers",
     )
     add(
         "--unit",
@@ -222,37 +222,60 @@ def annotate_all(
     pool: Executor | None,
     started: float,
 ) -> None:
-    """Annotate one recording after another; ``started`` is when the command began."""
-    from ecgbeats.records.recordings import read_recording
+    """Annotate one recording after another; ``started`` is when the command began.
 
-    model = None
+    Raises InputError at the end, where others than a lone recording cannot be annotated.
+    """
+    model, bad = None, []
+
+    def attempt(function, *given):
+        try:
+            return function(*given)
+        except InputError as problem:
+            if len(recordings) == 1:
+                raise
+            bad.append(str(problem))
+            return None
+
     for name, path in recordings.items():
-        recording = read_recording(
-            path, options.lead, options.rate, options.unit, (options.begin, options.end)
-        )
-        signal = recording.signal
-        print(
-            f"{name}: lead {signal.lead}, {len(signal.millivolts) / signal.rate / 60:,.1f} min at {signal.rate:g} Hz",
-            flush=True,
-        )
-        for line in recording.said:
-            print(f"{name}: {line}")
-        pieces = start_finding(recording, options.beats, pool)
-        if model is None:  # while the processes find beats
+        begun = attempt(begin, name, path, options, pool)
+        if begun and model is None:  # while the processes find beats
             before = time.perf_counter()
             with command.quiet_import():
                 model, _ = load_model(network.path, IMAGE_SIZE)
             imported = time.perf_counter() - before
-        samples, noise = take_beats(recording, pieces)
+        beats = begun and attempt(take_beats, *begun)
+        if not beats:
+            continue
+        (recording, _), (samples, noise) = begun, beats
         found = label(recording, samples, noise, model, network)
         labelled = correct(found, corrections, options.corrections) if corrections else found
         write_results(name, recording, found, labelled, network, options)
+    if len(bad) == len(recordings):
+        raise InputError(f"none of the recordings can be annotated: {'; '.join(bad)}")
     print(
         f"Results: {options.output} ({time.perf_counter() - started:.1f} s, of which {imported:.1f} s are for loading "
         "Keras and the network)"
     )
     for line in network.notices:
         print(line)
+    if bad:
+        raise InputError(f"{len(bad)} of {len(recordings)} recordings cannot be annotated: {'; '.join(bad)}")
+
+
+def begin(name: str, path: Path, options: argparse.Namespace, pool: Executor | None):
+    """Read a recording, say so, and begin to find its beats; return it, and what start_finding returns."""
+    from ecgbeats.records.recordings import read_recording
+
+    recording = read_recording(path, options.lead, options.rate, options.unit, (options.begin, options.end))
+    signal = recording.signal
+    print(
+        f"{name}: lead {signal.lead}, {len(signal.millivolts) / signal.rate / 60:,.1f} min at {signal.rate:g} Hz",
+        flush=True,
+    )
+    for line in recording.said:
+        print(f"{name}: {line}")
+    return recording, start_finding(recording, options.beats, pool)
 
 
 def start_finding(recording, annotator: str | None, pool: Executor | None):

@@ -18,13 +18,13 @@ from ecgbeats.records.quality import are_within, find_unreadable
 from ecgbeats.records.symbols import BEAT_SYMBOLS
 from ecgbeats.records.wfdb_files import find_records, read_signal
 from ecgbeats.scores.annotations import Annotations, read_annotations
-from ecgbeats.scores.ec57 import compare
+from ecgbeats.scores.ec57 import WINDOW, compare
 
 import numpy as np
 
 from benchmarks import harness
 
-AT_THE_PLACE = 0.003  # seconds
+AT_THE_PLACE, NEAR_THE_PLACE = 0.003, 0.05  # seconds
 
 
 def main(arguments: list[str]) -> None:
@@ -37,7 +37,9 @@ def main(arguments: list[str]) -> None:
     names = list(filter(None, options.names)) or find_records(options.records)
     with command.process_pool(command.available_cores(), command.start_worker) as pool:
         counts = np.array(list(pool.map(count, [options.records / name for name in names])))
-    beats, found, right, exact, removed, unreadable, seconds = counts.sum(0).tolist()
+    beats, found, right, exact, wide, exact_wide, near_wide, removed, unreadable, seconds = counts.sum(
+        0
+    ).tolist()
     rows = [
         ["beats", f"{beats:,.0f}"],
         ["missed", f"{beats - right:,.0f}"],
@@ -45,6 +47,11 @@ def main(arguments: list[str]) -> None:
         ["sensitivity", f"{100 * right / beats:.2f} %"],
         ["positive predictivity", f"{100 * right / found:.2f} %"],
         [f"within {1000 * AT_THE_PLACE:.0f} ms of the annotated place", f"{100 * exact / right:.1f} %"],
+        ["of V, so near", f"{100 * exact_wide / wide:.1f} %" if wide else "none"],
+        [
+            f"of V, within {1000 * NEAR_THE_PLACE:.0f} ms",
+            f"{100 * near_wide / wide:.1f} %" if wide else "none",
+        ],
         ["marked as too poor to judge", f"{unreadable:,.0f} of {seconds:,.0f} s, {removed:,.0f} detections"],
     ]
     print(harness.table([f"{options.records.name}, {len(names)} records", ""], rows))
@@ -57,7 +64,9 @@ def main(arguments: list[str]) -> None:
 
 
 def count(path: Path) -> tuple:
-    """Return a record's beats, detections, pairs, exact pairs, detections in unreadable stretches, their seconds, all."""
+    """Return a record's beats, detections, pairs, exact pairs; V that are found, exactly, nearly;
+    detections in unreadable stretches, their seconds, all.
+    """
     signal = read_signal(path)
     pieces = list(find_beats(signal.millivolts, signal.rate))
     samples, doubtful = (np.concatenate(part) for part in zip(*pieces, strict=True))
@@ -72,6 +81,7 @@ def count(path: Path) -> tuple:
     ).min(1)
     beats = np.isin(reference.symbols, list(BEAT_SYMBOLS - {"!"}))
     exact = (nearest[beats] <= AT_THE_PLACE * signal.rate).sum()
+    wide = nearest[(np.asarray(reference.symbols) == "V") & (nearest <= WINDOW * signal.rate)]
     unreadable = (stretches[:, 1] - stretches[:, 0]).sum() / signal.rate
     seconds = len(signal.millivolts) / signal.rate
     return (
@@ -79,6 +89,9 @@ def count(path: Path) -> tuple:
         matrix[:, :5].sum(),
         matrix[:5, :5].sum(),
         exact,
+        len(wide),
+        (wide <= AT_THE_PLACE * signal.rate).sum(),
+        (wide <= NEAR_THE_PLACE * signal.rate).sum(),
         len(samples) - len(kept),
         unreadable,
         seconds,

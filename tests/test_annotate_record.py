@@ -169,6 +169,15 @@ def test_annotations_of_somebody_else_are_not_written_over(results, tmp_path, no
     assert [path.name for path in tmp_path.iterdir()] == ["own.ecgbeats"]
 
 
+def test_bad_recordings_do_not_keep_the_others_from_being_annotated(results, tmp_path):
+    (tmp_path / "words.csv").write_text("II\n" + "0.1\n" * 500 + "abc\n")
+    noise = made_recordings.write_wfdb(tmp_path, "noise", signal=made_recordings.noise("white", 60))
+    record = results[0] / "in" / "own"
+    result = annotate(tmp_path / "words.csv", noise, record, "--rate", "360", "--output", tmp_path / "out")
+    assert_refused(result, "2 of 3", "words.csv, line 502", "noise: lead II")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {f"own.{end}" for end in OUTPUTS}
+
+
 @pytest.mark.parametrize("kind", ["white", "slow", "hum", "flat"])
 def test_what_is_no_ecg_is_refused(tmp_path, kind):
     record = made_recordings.write_wfdb(tmp_path, signal=made_recordings.noise(kind, 60))

@@ -16,6 +16,7 @@ from pathlib import Path
 from ecgbeats.command import InputError
 from ecgbeats.reading import read_text
 from ecgbeats.records.leads import choose_lead, short_name
+from ecgbeats.records.qrs_band import SLOWEST_RATE
 from ecgbeats.records.record import Signal, bridge_gaps
 from ecgbeats.records.units import factor
 
@@ -30,11 +31,13 @@ _NONE = "\x1f"  # parts no columns
 SAME_RATE = 0.01  # a rate that is given and one that the file tells may differ by this share
 SLOWEST_TOLD = 2  # Hz; times that tell less count something else than seconds
 LONGEST_STEP = 0.05, 2.5  # seconds, and typical steps, between times; where one is longer samples are missing
+FEWEST_EVEN = 20  # numbers that rise by about the same step are times; no lead does so
 MOST_EMPTY = 20  # an interrupted recording may last so many times as long as what was recorded
 
 _NUMBER = re.compile(r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eE][+-]?\d+)?")
 # \s is any space, the no-break ones too.
-_RATE = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:hertz|hz)\b", re.IGNORECASE)
+_RATE = re.compile(r"(?<!\d)(?<!\d[.,'’\s])(\d+(?:[.,]\d+)?)\s*(?:hertz|hz)\b", re.IGNORECASE)
+_THOUSANDS = re.compile(r"\d+[.,]\d{3}")
 _IS_RATE = re.compile(r"sampl|\brate\b|\bfs\b", re.IGNORECASE)  # what stands beside one; filters have Hz, too
 _UNIT = re.compile(r"[nµμu]?V|mV|(?:micro|milli)?volts?", re.IGNORECASE)
 _LEAD = re.compile(r"(?:\w+\s)?(I{1,3}|aV[RLF]|V[1-6])")
@@ -53,6 +56,7 @@ _PER_SECOND = {
     "µs": 1e6,
 }
 _PER_SECOND |= {"μs": 1e6, "milliseconds": 1e3, "microseconds": 1e6, "min": 1 / 60, "minutes": 1 / 60}
+_CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d+(?:[.,]\d+)?)")  # h:mm:ss.mmm or m:ss.mmm
 _NO_LEAD = re.compile(r"date.*|timestamp.*|index|sample\W*#?|#|no\.?|nr\.?", re.IGNORECASE)
 
 
@@ -64,6 +68,7 @@ class _Layout:
     names: list[str]
     delimiter: str
     decimal: str
+    times: int | None = None  # which column holds them
 
     @property
     def is_export(self) -> bool:
@@ -82,7 +87,7 @@ def read_csv_signal(
     lead : str or None
         See :func:`leads.choose_lead`.
     rate : float or None
-        Samples per second, where the file does not tell.
+        Samples per second: instead of what a line of text tells, but not of what a column of times does.
     unit : str or None
         Instead of the unit that the file gives; without both it is mV.
 
@@ -101,16 +106,20 @@ def read_csv_signal(
     layout = _find_layout(text, path)
     column, name, told_unit = _find_column(layout, lead, path)
     steps = _steps(text, layout, path)
-    told = [found for found in (*_told_rates(layout), _rate_of(steps)) if found]
+    timed = _rate_of(steps)
+    told = [found for found in (*_told_rates(layout), timed) if found]
     fitting = [found for found in told if not rate or abs(found - rate) <= SAME_RATE * rate]
-    if told and not fitting:
-        raise InputError(f"--rate {rate:g}: {path} tells a rate of {told[0]:g} Hz; leave --rate out")
+    if timed and not fitting:
+        raise InputError(f"--rate {rate:g}: the times in {path} tell {timed:g} Hz; leave --rate out")
     if not rate and told and max(told) - min(told) > SAME_RATE * min(told):
         raise InputError(
             f"{path} tells several rates ({', '.join(f'{found:g}' for found in told)} Hz); say which is right: --rate HZ"
         )
     if not (told or rate):
-        raise InputError(f"{path} does not tell its sampling rate; give it: --rate HZ")
+        raise InputError(
+            f"{path} does not tell its sampling rate: no line such as '500 Hz', no first column of times (named time, "
+            "or with s, ms or us in brackets, or of h:mm:ss.mmm); give it: --rate HZ"
+        )
     rate = fitting[0] if fitting else rate
     values = _part(_read_column(text, layout, column, path), steps, rate, path)
     values *= np.float32(factor(unit or told_unit or "mV"))
@@ -121,13 +130,15 @@ def read_csv_signal(
 def _find_column(layout: _Layout, lead: str | None, path: Path) -> tuple[int, str, str | None]:
     """Return the column to read, its lead's name and the unit that the file tells."""
     if layout.is_export:
-        values = [_value(line) for line in reversed(layout.head)]
+        values = [_value(line) or line.rpartition(":")[2].strip(' "') for line in reversed(layout.head)]
         name = next((found[1] for value in values if (found := _LEAD.fullmatch(value))), "I")
         choose_lead([name], lead, str(path))
         return 0, name, next((value for value in values if _UNIT.fullmatch(value)), None)
     split = [_split(name) for name in layout.names]
     leads = [
-        i for i, (name, _) in enumerate(split) if not (_TIME.fullmatch(name) or _NO_LEAD.fullmatch(name))
+        i
+        for i, (name, _) in enumerate(split)
+        if not (i == layout.times or _TIME.fullmatch(name) or _NO_LEAD.fullmatch(name))
     ]
     if not leads:
         raise InputError(f"{path} has no column of a lead, but {', '.join(layout.names)}; {REMEDY}")
@@ -177,13 +188,18 @@ def _lay_out(head: list[str], sample: list[str], path: Path) -> _Layout:
     told = next((text for text in head if _rate_in(text)), None)
     numbers = "".join(sample)
     cells = max(_parts(line, ",") for line in sample)
+    is_remark = bool(
+        re.search("^#|[,;:\t]", above.strip()) or _IS_RATE.match(above) or _RATE.fullmatch(above.strip(' "'))
+    )
+    is_name = above != told and not is_remark
     if ";" in numbers or "\t" in numbers:
         delimiter = ";" if ";" in numbers else "\t"
         decimal = "," if "," in numbers and "." not in numbers else "."
     elif (
         told
+        and not is_name
         and not (cells > 1 and _are_names(head[-1], cells))
-        and (told != above or _RATE.fullmatch(_value(above)))
+        and (told != above or is_remark)
     ):
         return _Layout(head, [], _NONE, "," if "," in numbers else ".")
     elif cells == 2 and above and _parts(above, ",") == 1:  # one column, with decimal commas
@@ -201,13 +217,35 @@ def _lay_out(head: list[str], sample: list[str], path: Path) -> _Layout:
     ]
     names = rows[-1] if rows else [f"column {i}" for i in range(cells)]
     if len(rows) > 1 and all(
-        _UNIT.fullmatch(cell) for cell in names[1:]
+        _UNIT.fullmatch(cell) for cell in names[1:] or names
     ):  # as rdsamp writes it: units below names
         names = [f"{name} ({unit})" for name, unit in zip(rows[-2], names, strict=False)]
     if len(names) != cells:
         hint = "; numbers with a comma need semicolons between the columns" if delimiter == "," else ""
         raise InputError(f"{path} has {len(names)} names above {cells} columns{hint}; {REMEDY}")
-    return _Layout(head, names, delimiter, decimal)
+    return _Layout(head, names, delimiter, decimal, _find_times(names, sample, delimiter))
+
+
+def _find_times(names: list[str], sample: list[str], delimiter: str) -> int | None:
+    """Return which column holds times by its name, or the first by its unit or what is in it; None where none does."""
+    split = [_split(name) for name in names]
+    named = next((i for i, (name, _) in enumerate(split) if _TIME.fullmatch(name)), None)
+    if named is not None or len(names) < 2:
+        return named
+    name, unit = split[0]
+    if unit and unit.lower() in _PER_SECOND:
+        return 0
+    if _UNIT.fullmatch(unit) or _LEAD.search(name) or _NO_LEAD.fullmatch(name):
+        return None
+    cells = [
+        next(csv.reader([line.strip("\r\n")], delimiter=delimiter), [""])[0].strip(" '[]") for line in sample
+    ]
+    if all(_CLOCK.search(cell) for cell in cells):
+        return 0
+    if len(cells) < FEWEST_EVEN or not all(_NUMBER.fullmatch(cell) for cell in cells):
+        return None
+    steps = np.diff([float(cell.replace(",", ".")) for cell in cells])
+    return 0 if (np.abs(steps - steps.mean()) < 0.5 * steps.mean()).all() else None
 
 
 def _parts(line: str, delimiter: str) -> int:
@@ -215,21 +253,27 @@ def _parts(line: str, delimiter: str) -> int:
 
 
 def _value(line: str) -> str:
-    """Return what stands behind the first comma of a line ``name,value``."""
-    return line.partition(",")[2].strip(' "')
+    """Return what stands behind the name of a line ``name,value``; a comma between digits parts nothing."""
+    return (*re.split(r"[;\t]|(?<!\d),|,(?!\d)", line, maxsplit=1), "")[1].strip(' "')
 
 
 def _are_names(line: str, cells: int) -> bool:
     """Return whether the line above numbers names so many columns, and is none of the watch's."""
     value = _value(line)
-    return _parts(line, ",") == cells and not (_UNIT.fullmatch(value) or _RATE.fullmatch(value))
+    return (
+        bool(value) and _parts(line, ",") == cells and not (_UNIT.fullmatch(value) or _RATE.fullmatch(value))
+    )
 
 
 def _rate_in(line: str) -> float | None:
     """Return the rate that a line above the numbers tells, None where it tells none, or another frequency."""
     alone = _RATE.fullmatch(line.strip(' "')) or _RATE.fullmatch(_value(line))
     found = alone or (_IS_RATE.search(line) and _RATE.search(line))
-    return float(found[1].replace(",", ".")) if found else None
+    if not found:
+        return None
+    rate = float(found[1].replace(",", "."))
+    # Too slow for an ECG: the sign parts thousands.
+    return rate * 1000 if rate < SLOWEST_RATE and _THOUSANDS.fullmatch(found[1]) else rate
 
 
 def _told_rates(layout: _Layout) -> list[float]:
@@ -239,22 +283,28 @@ def _told_rates(layout: _Layout) -> list[float]:
 
 def _steps(text: str, layout: _Layout, path: Path) -> np.ndarray | None:
     """Return the seconds from each sample to the next by a column of times: float32; None where there is none."""
-    for column, (name, unit) in enumerate(map(_split, layout.names)):
-        if not _TIME.fullmatch(name):
-            continue
-        word = unit.lower() or next(
-            (word for word in re.split(r"[\W_]+", name.lower()) if word in _PER_SECOND and word), ""
-        )
-        if word not in _PER_SECOND:
-            return None
-        try:
-            times = _read_column(text, layout, column, path, np.float64)
-        except InputError:  # clock times
-            return None
-        steps = (np.diff(times) / _PER_SECOND[word]).astype(np.float32)  # a day has 30 million
-        usual = float(np.median(steps)) if len(steps) and (steps >= 0).all() else 0.0
-        return steps if 0 < usual <= 1 / SLOWEST_TOLD else None
-    return None
+    if layout.times is None:
+        return None
+    name, unit = _split(layout.names[layout.times])
+    word = unit.lower() or next(
+        (word for word in re.split(r"[\W_]+", name.lower()) if word in _PER_SECOND and word), ""
+    )
+    try:
+        times = _read_column(text, layout, layout.times, path, np.float64) / _PER_SECOND[word]
+    except (InputError, KeyError):  # no numbers, or of an unknown unit
+        times = _clock_times(_read_column(text, layout, layout.times, path, str))
+    steps = np.diff(times).astype(np.float32)  # a day has 30 million
+    usual = float(np.median(steps)) if len(steps) and (steps >= 0).all() else 0.0
+    return steps if 0 < usual <= 1 / SLOWEST_TOLD else None
+
+
+def _clock_times(cells: np.ndarray) -> np.ndarray:
+    """Return the seconds that clock times tell, such as 1:02:03.456: float64, NaN where it is none."""
+    import pandas
+
+    parts = pandas.Series(cells, dtype=str).str.extract(_CLOCK)
+    hours, minutes, seconds = (parts[i].str.replace(",", ".").astype(float).to_numpy() for i in range(3))
+    return 3600 * np.nan_to_num(hours) + 60 * minutes + seconds
 
 
 def _are_long(steps: np.ndarray) -> np.ndarray:
@@ -306,12 +356,22 @@ def _read_column(text: str, layout: _Layout, column: int, path: Path, kind=np.fl
             dtype=kind,
         )
     except (ValueError, pandas.errors.ParserError) as problem:
-        raise InputError(
-            f"{path}, below line {len(layout.head)}: {problem}; mend the file, or {REMEDY}"
-        ) from None
+        where, fault = _first_fault(text, layout, column) or (f"below line {len(layout.head)}", problem)
+        raise InputError(f"{path}, {where}: {fault}; mend the file, or {REMEDY}") from None
     values = table.iloc[:, 0].to_numpy(copy=True)
-    empty = np.flatnonzero(~np.isnan(values[::-1]))
+    empty = np.flatnonzero(~pandas.isna(values[::-1]))
     return values[: len(values) - (empty[0] if len(empty) else 0)]  # without empty lines at the end
+
+
+def _first_fault(text: str, layout: _Layout, column: int) -> tuple[str, str] | None:
+    """Return the first line with something else than a number in a column, and what is wrong with it."""
+    for number, line in enumerate(io.StringIO(text), 1):
+        if number > len(layout.head):
+            cells = next(csv.reader([line.strip("\r\n")], delimiter=layout.delimiter), [])
+            cell = cells[column].strip() if column < len(cells) else ""
+            if cell not in EMPTY and not _NUMBER.fullmatch(cell):
+                return f"line {number}", f"{cell[:40]!r} is no number"
+    return None
 
 
 def _start(head: list[str]) -> datetime.datetime | None:

@@ -58,8 +58,18 @@ def find_beats(
     find = pool.map if pool else map
     found = find(_find_in_piece, pieces, *([value] * len(limits) for value in (rate, gain, margin)))
     return (
-        (samples + start, doubtful) for (start, _), (samples, doubtful) in zip(limits, found, strict=True)
+        _within(samples + start, doubtful, len(millivolts))
+        for (start, _), (samples, doubtful) in zip(limits, found, strict=True)
     )
+
+
+def _within(samples: np.ndarray, doubtful: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return beats, and which are doubtful, without those at a signal's very ends.
+
+    The mirrored signal has a peak there wherever it is cut beside a complex, or the complex itself is cut.
+    """
+    kept = (samples > 0) & (samples < length - 1)
+    return samples[kept], doubtful[kept]
 
 
 def piece_limits(length: int, rate: float) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ecgbeats.command import SIMULATED_NOTICE, InputError
 from ecgbeats.reading import need, read_file
 
-REMEDY = "fetch it again, or leave the record out with --records"
+REMEDY = "fetch it again, or leave the record out"
 LARGEST_HEADER = 2**20  # bytes
 MOST_SIGNALS = 1000
 SLOWEST_RATE, FASTEST_RATE = 1, 1_000_000  # Hz

@@ -65,12 +65,12 @@ def find_group(header: Header, channel: int) -> Group:
     if any(signal.format != first.format for signal in signals):
         raise InputError(
             f"{header.file} gives the signals of {wanted.file} different formats, and a file has one; mend the file, or "
-            "leave the record out with --records"
+            "leave the record out"
         )
     if first.format not in (*_SAMPLES_IN_BYTES, *FLAC_FORMATS):
         raise InputError(
             f"{header.file} gives lead {header.lead_name(channel)} the format {first.format}, which is none that can "
-            "be read; choose another --lead, or leave the record out with --records"
+            "be read; choose another --lead, or leave the record out"
         )
     held = _held_samples(path, first)
     in_frame = sum(signal.per_frame for signal in signals)
@@ -205,5 +205,5 @@ def _check_scale(digital: np.ndarray, millivolts: np.ndarray, header: Header, ch
     if not np.max(errors) <= (float(digital.max()) - float(digital.min())) / 100:
         raise InputError(
             f"{header.file} gives lead {header.lead_name(channel)} the gain {line.gain:g} and the baseline "
-            f"{line.baseline}, which leave nothing of its signal; mend the file, or leave the record out with --records"
+            f"{line.baseline}, which leave nothing of its signal; mend the file, or leave the record out"
         )

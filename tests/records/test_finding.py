@@ -43,6 +43,12 @@ def test_every_beat_is_found_at_any_rate_and_height(rate, height):
     assert not len(stretches)
 
 
+def test_a_complex_that_the_signals_ends_cut_is_no_beat():
+    millivolts, beats = made_recordings.ecg(60)
+    cut = millivolts[beats[0] + 5 : beats[-1] - 5]
+    np.testing.assert_allclose(find(cut)[0], beats[1:-1] - beats[0] - 5, atol=5)
+
+
 def test_pieces_find_the_beats_of_the_whole(monkeypatch):
     millivolts, _ = made_recordings.ecg(200)
     whole = find(millivolts)[0]

@@ -123,6 +123,51 @@ def test_a_filters_frequency_is_no_rate(tmp_path, beating):
     assert read(tmp_path / "c.csv", rate=360).signal.rate == pytest.approx(360, abs=0.01)
 
 
+@pytest.mark.parametrize(
+    ("head", "rate", "lead"),
+    [
+        ('Messrate;"511,422 Hertz"\nII (uV)', 511.422, "II"),
+        ("Messrate;511,422 Hertz\nII (uV)", 511.422, "II"),
+        ("Rate: 511,422 Hz\nII (uV)", 511.422, "II"),
+        ("500 Hz\nII (uV)", 500, "II"),
+        ("# Sampling rate: 500 Hz\nII (uV)", 500, "II"),
+        ("Samplerate: 1,000 Hz\nII (uV)", 1000, "II"),
+        ("Samplerate: 500 Hz\n# a comment\nUnit,uV", 500, "I"),
+        ("Samplerate: 500 Hz\nLead: II\nUnit: uV", 500, "II"),
+        ("Unit: uV\nSample rate 500 Hz", 500, "I"),
+    ],
+)
+def test_a_rate_above_one_column(tmp_path, beating, head, rate, lead):
+    numbers = "\n".join(f"{1000 * value:.1f}" for value in beating.tolist())
+    (tmp_path / "a.csv").write_text(f"{head}\n{numbers}\n")
+    assert_same(read(tmp_path / "a.csv"), beating, lead, rate)
+    assert read(tmp_path / "a.csv", rate=250).signal.rate == 250, "stands above a line of text"
+
+
+def test_a_part_of_a_number_is_no_rate(tmp_path, beating):
+    numbers = "\n".join(f"{value:.3f}" for value in beating.tolist())
+    for told in ("1 000 Hz", "1,000.5 Hz", "1'000 Hz"):
+        (tmp_path / "a.csv").write_text(f"Rate: {told}\nII (mV)\n{numbers}\n")
+        refused(tmp_path / "a.csv", "--rate HZ")
+
+
+TIMES = {
+    "Zeit (s);II (mV)": lambda i: f"{i / 360:.3f}".replace(".", ","),
+    "Tempo;II": lambda i: f"{i / 360:.3f}".replace(".", ","),
+    "Uhrzeit;II": lambda i: f"10:00:{i / 360:06.3f}".replace(".", ","),
+    "'Elapsed time';'II'\n'hh:mm:ss.mmm';'mV'": lambda i: f"'0:{i / 360:06.3f}'",
+}
+
+
+@pytest.mark.parametrize("head", TIMES)
+def test_times_are_known_by_their_unit_or_their_values(tmp_path, beating, head):
+    lines = [f"{TIMES[head](i)};{value:.3f}" for i, value in enumerate(beating.tolist())]
+    text = "\n".join(lines) if "'" in head else "\n".join(lines).replace(".", ",")
+    (tmp_path / "a.csv").write_text(f"{head}\n{text}\n")
+    assert_same(read(tmp_path / "a.csv"), beating, "II", 360)
+    refused(tmp_path / "a.csv", "--rate 250", rate=250)
+
+
 def test_times_in_another_unit_do_not_tell_a_rate_of_their_own(tmp_path, beating):
     lines = [f"{i / 0.36:.3f},{value:.3f}" for i, value in enumerate(beating.tolist())]
     (tmp_path / "a.csv").write_text("\n".join(["time,II", *lines]))  # milliseconds, of which it says nothing
@@ -181,11 +226,10 @@ def refused(path, *words, **options):
 
 def test_what_cannot_be_read_is_refused(tmp_path, beating):
     path = made_recordings.write_watch(tmp_path / "a.csv", beating)
-    refused(path, "--rate 250", "360", rate=250)
     refused(path, "--lead V9", "I", lead="V9")
     for name, text, words, options in (
         ("no-rate.csv", "II\n" + "0.1\n" * 9000, ["--rate HZ"], {}),
-        ("word.csv", "II\n" + "0.1\n" * 5000 + "oops\n" * 9, ["oops"], {"rate": 360}),
+        ("word.csv", "II\n" + "0.1\n" * 5000 + "oops\n" * 9, ["line 5002", "oops"], {"rate": 360}),
         ("names.csv", "II,V1,V2\n" + "0.1,0.2\n" * 5000, ["3 names", "2 columns"], {"rate": 360}),
         ("flat.csv", "II\n" + "0.1\n" * 5000, ["flat"], {"rate": 360}),
         ("short.csv", "II\n" + "0.1\n0.2\n" * 1000, ["5.6 s", "10"], {"rate": 360}),

@@ -153,7 +153,7 @@ def test_what_is_no_file_is_named(record, suffix, make):
     file = record.with_suffix(suffix)
     file.unlink()
     make(file)
-    assert_refused_soon(record, file.name, "--records")
+    assert_refused_soon(record, file.name, "leave the record out")
 
 
 @pytest.mark.parametrize("suffix", [".hea", ".atr", ".dat"])
