@@ -12,7 +12,6 @@ from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
 # isort: split
 import argparse
 import contextlib
-import re
 import time
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
@@ -36,13 +35,12 @@ from ecgbeats.scores.annotating.corrections import (
 from ecgbeats.scores.annotating.files import marks, wfdb_name, write_annotations, write_beats
 from ecgbeats.scores.annotating.labelled import Labelled, class_symbols
 from ecgbeats.scores.annotating.notices import notices
+from ecgbeats.scores.annotating.options import read_options
 from ecgbeats.scores.annotating.summary import summarize
 
 import numpy as np
 
 MODEL = Path(__file__).resolve().parent / "pretrained" / "new-patients" / "fast.keras"
-ANNOTATOR = "ecgbeats"
-TAKEN = ("atr", "hea", "dat", "edf", "csv", "tsv", "txt")  # suffixes of what comes from elsewhere
 FEWEST_BEATS = 5
 LEAST_READABLE = 0.1  # share of the detections that look like beats; with less it is no ECG
 
@@ -61,7 +59,7 @@ class Network:
 def main(arguments: list[str]) -> None:
     """Check all options and files, then annotate one recording after another."""
     started = time.perf_counter()
-    options = read_options(arguments)
+    options = read_options(arguments, __doc__, MODEL)
     recordings = find_recordings(options)
     network = read_network(options.model)
     corrections = read_corrections(options.corrections) if options.corrections else []
@@ -77,85 +75,6 @@ def main(arguments: list[str]) -> None:
     finally:
         if pool:
             pool.shutdown(cancel_futures=True)
-
-
-def read_options(arguments: list[str]) -> argparse.Namespace:
-    """Return the command line's options."""
-    parser = command.Parser(prog="annotate_record.py", description=__doc__)
-    add = parser.add_argument
-    add("records", metavar="RECORD", nargs="+", help="a WFDB record, an EDF file (.edf) or a CSV file (.csv)")
-    add("--output", metavar="DIR", type=Path, required=True, help="folder for the results")
-    add(
-        "--model",
-        metavar="FILE.keras",
-        type=Path,
-        default=MODEL,
-        help="the network that labels the beats (default pretrained/new-patients)",
-    )
-    add("--lead", help="name of a lead or its index from 0 (default MLII, II or I, else the first)")
-    add(
-        "--rate",
-        type=command.positive_number,
-        metavar="HZ",
-        help="samples a second, where a table does not tell, or tells it wrongly above its numbers",
-    )
-    add(
-        "--unit",
-        choices=["mV", "uV"],
-        help="of the samples, where the file does not tell, or tells it wrongly",
-    )
-    add("--beats", metavar="EXT", type=suffix, help="take the beats of this annotation file, and find none")
-    add(
-        "--write-as",
-        metavar="NAME",
-        type=suffix,
-        default=ANNOTATOR,
-        help=f"suffix of the annotation file to write (default {ANNOTATOR})",
-    )
-    add(
-        "--compare",
-        metavar="EXT",
-        type=suffix,
-        help="compare the result with this annotation file, as bxb does",
-    )
-    add(
-        "--corrections",
-        metavar="FILE.csv",
-        type=Path,
-        help="what the review page downloads: write the corrected beats",
-    )
-    add(
-        "--from", dest="begin", type=seconds, default=0.0, metavar="T", help="begin there: seconds or h:mm:ss"
-    )
-    add("--to", dest="end", type=seconds, default=np.inf, metavar="T", help="end there")
-    options = parser.parse_args(arguments)
-    command.check_output(options.output)
-    if options.write_as.lower() in TAKEN:
-        parser.error(f"--write-as {options.write_as}: that suffix belongs to other files; choose another")
-    if options.begin >= options.end:
-        parser.error("--to is not behind --from")
-    if options.corrections and len(options.records) > 1:
-        parser.error("--corrections is of one recording; name that alone")
-    return options
-
-
-def suffix(text: str) -> str:
-    """Argparse type for the suffix of a WFDB annotation file."""
-    if not re.fullmatch("[A-Za-z]{1,40}", text):
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no annotator's name; WFDB has letters alone, such as atr"
-        )
-    return text
-
-
-def seconds(text: str) -> float:
-    """Argparse type for a time: seconds, m:ss or h:mm:ss."""
-    if not re.fullmatch(r"(\d{1,9}:)?(\d{1,9}:)?\d{1,9}(\.\d{0,9})?", text, re.ASCII):
-        raise argparse.ArgumentTypeError(f"{text!r} is no time; give seconds, m:ss or h:mm:ss")
-    value = 0.0
-    for part in text.split(":"):
-        value = 60 * value + float(part)
-    return value
 
 
 def find_recordings(options: argparse.Namespace) -> dict[str, Path]:
