@@ -232,6 +232,7 @@ def test_interrupted_it_goes_on(unbroken, tmp_path, number, status):
     } - {"fast"}
 
 
+@pytest.mark.slow
 def test_a_network_is_added_later(unbroken, copied):
     """Those that are there stay in the table. On two devices, whose speed is not that of the others."""
     before = snapshots(copied, NETWORKS)

@@ -106,6 +106,7 @@ def test_the_pages_commands_take_these_options(monkeypatch):
 # -- records to images ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_records_to_images_compares_and_tells_where_the_time_goes(mitdb, table_of, tmp_path_factory):
     records = tmp_path_factory.mktemp("records")
     for name in ("100", "207"):
