@@ -56,6 +56,11 @@ def main(arguments: list[str]) -> None:
     with command.quiet_import():
         use_one_thread()
         model, _ = load_model(options.model, IMAGE_SIZE)
+    if way.most_parameters and model.count_params() > way.most_parameters:
+        raise InputError(
+            f"{options.model}: this network has {model.count_params():,d} parameters, and of more than "
+            f"{way.most_parameters:,d} the conversion to {options.format} fills the memory; choose another --format"
+        )
     keras = ask(model.predict_on_batch, beats.images)
     check_probabilities(keras.probabilities, options.model)
     with whole_output(options.output, way) as (path, about):

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+from ecgbeats.command import InputError
 from ecgbeats.images.drawings import paper
 from ecgbeats.records.simulation import make_records
 from ecgbeats.records.wfdb_files import read_record
@@ -17,6 +18,8 @@ import pytest
 import wfdb
 from conftest import PROJECT, assert_refused, once
 from trainings import trained
+
+import export_keras
 
 PRETRAINED = PROJECT / "pretrained" / "fast.keras"
 PAGE = PROJECT / "docs" / "phone.md"
@@ -102,7 +105,7 @@ def test_with_8_bits_it_is_small_and_gives_keras_classes(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("network", ["paper", "resnet50"])
 def test_large_networks_are_written_too(network, tmp_path):
-    """Three files of half a gigabyte for `paper`; a few beats each, since these take a tenth of a second."""
+    """Files of half a gigabyte for `paper`, but no ONNX; a few beats each, since these take a tenth of a second."""
     from model_keras import build_model
 
     needs("litert")
@@ -111,11 +114,23 @@ def test_large_networks_are_written_too(network, tmp_path):
     images = beats.simulate_beats("paper", 8).images
     expected = model.predict_on_batch(images)
     for way in FORMATS.values():
+        if way.most_parameters and model.count_params() > way.most_parameters:
+            continue
         output = tmp_path / f"it{way.suffix}"
         way.convert(model, output)
         run = way.runner(output)
         found = np.concatenate([run(image[np.newaxis]) for image in images])
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_network_that_is_too_large_for_a_format_is_refused(tmp_path, monkeypatch):
+    needs("onnx")
+    monkeypatch.setitem(FORMATS, "onnx", dataclasses.replace(FORMATS["onnx"], most_parameters=1000))
+    monkeypatch.setattr(export_keras, "use_one_thread", lambda: None)  # TensorFlow has begun with more here
+    output = tmp_path / "fast.onnx"
+    with pytest.raises(InputError, match=r"has 3.* parameters.* onnx .*choose another --format"):
+        export_keras.main([str(PRETRAINED), "--format", "onnx", "--output", str(output)])
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_is_calibrated_on_the_training_part_and_checked_on_the_test_part(small_images, monkeypatch):

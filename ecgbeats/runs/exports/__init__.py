@@ -24,6 +24,8 @@ class Format:
         What it needs, as Python imports it, beyond requirements.txt.
     beats : int or None
         How many images the network takes at a time; None is any number.
+    most_parameters : int or None
+        Larger networks are refused: converting those takes more memory than most machines have. None is any number.
     to_int8 : bool
         Whether ``convert`` takes ``calibration``.
     convert, runner : callable
@@ -32,6 +34,7 @@ class Format:
     suffix: str
     packages: tuple[str, ...]
     beats: int | None
+    most_parameters: int | None
     to_int8: bool
     convert: Callable
     runner: Callable
@@ -39,9 +42,15 @@ class Format:
 
 # A format of your own is one more file beside these, and a line here.
 FORMATS = {
-    "litert": Format(".tflite", ("ai_edge_litert",), 1, True, litert.convert, litert.runner),
+    "litert": Format(".tflite", ("ai_edge_litert",), 1, None, True, litert.convert, litert.runner),
     "onnx": Format(
-        ".onnx", ("tf2onnx", "onnx", "onnxruntime"), None, True, onnx_file.convert, onnx_file.runner
+        ".onnx",
+        ("tf2onnx", "onnx", "onnxruntime"),
+        None,
+        50_000_000,
+        True,
+        onnx_file.convert,
+        onnx_file.runner,
     ),
-    "saved_model": Format("", (), None, False, saved_model.convert, saved_model.runner),
+    "saved_model": Format("", (), None, None, False, saved_model.convert, saved_model.runner),
 }
