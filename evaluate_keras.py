@@ -16,6 +16,7 @@ from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.dataset import read_description
 from ecgbeats.images.folder import Images
+from ecgbeats.images.notes import note_of
 from ecgbeats.images.protocols import Protocol
 from ecgbeats.runs.config import protocol_of
 from ecgbeats.runs.folder import check_unlocked, locked, remove_partial_files
@@ -41,7 +42,7 @@ def main(arguments: list[str]) -> None:
     test = found and found[0].subset(found[1].test)
     images, protocol = choose_images(everything, test, config, options.all)
     images.check()
-    note = command.SIMULATED_NOTICE if description.get("simulated") else None
+    note = note_of(description)
     if note:
         print(note)
     with command.quiet_import():

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ecgbeats import command
@@ -26,11 +26,14 @@ from ecgbeats.images.dataset import drawing_of, read_description
 from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.images.image_files import encode
 from ecgbeats.images.names import image_name
+from ecgbeats.images.notes import note_of
 from ecgbeats.images.preview import save_preview
 from ecgbeats.process import terminal
 from ecgbeats.records.annotations import annotator_suffix
+from ecgbeats.records.changes import Changes
 from ecgbeats.records.headers import read_header
 from ecgbeats.records.record import Beats
+from ecgbeats.records.rhythms import RHYTHMS
 from ecgbeats.records.sources import SOURCES, Source, choose_annotated, choose_records, find_source, shorten
 from ecgbeats.records.symbols import CLASSES
 from ecgbeats.records.wfdb_files import ANNOTATOR, read_annotations, read_record
@@ -66,16 +69,15 @@ def make(sources: list[Source], options, pool: Executor) -> None:
         check_same(existing, plan.options, options.output)
         print(f"{options.output} already holds this data set; nothing to do.")
         return
-    simulated = any(plan.databases[name] == SIMULATED for name in plan.beats)
-    if simulated:
-        print(command.SIMULATED_NOTICE)
+    description = describe_dataset(", ".join(options.source), plan)
+    if note := note_of(description):
+        print(note)
     tell_beats_behind(plan.annotated)
     started = time.perf_counter()
     with whole_folder(options.output) as folder:
         draw_all(plan, folder, pool)
-        description = describe_dataset(", ".join(options.source), simulated, plan)
         command.write_json(folder / "dataset.json", description)
-        save_preview(folder, plan.beats, list(description["classes"]), simulated)
+        save_preview(folder, plan.beats, list(description["classes"]), note)
     seconds = time.perf_counter() - started
     for name, count in description["classes"].items():
         print(f"  {name:4} {count:7,d}")
@@ -83,8 +85,8 @@ def make(sources: list[Source], options, pool: Executor) -> None:
         f"{counted(description['images'], 'image')} of {counted(len(plan.sources), 'record')} in {options.output} "
         f"({seconds:.1f} s, {description['images'] / seconds:,.0f} images/s)"
     )
-    if simulated:
-        print(command.SIMULATED_NOTICE)
+    if note:
+        print(note)
 
 
 def read_options(arguments: list[str]):
@@ -109,7 +111,15 @@ def read_options(arguments: list[str]):
         "record's beats, and RR intervals in units of their median; usual: the beat over what is usual around it, RR "
         "intervals, and the beats before and after, line by line (default paper)",
     )
-    parser.add_argument("--lead", help="name of a lead or its index from 0 (default MLII, else the first)")
+    parser.add_argument(
+        "--lead",
+        help="name of a lead, its index from 0, or other: not the default one (default MLII, else the first)",
+    )
+    parser.add_argument(
+        "--rhythm",
+        choices=list(RHYTHMS),
+        help="set each record's N and V at the intervals of this rhythm, for training (default as recorded)",
+    )
     parser.add_argument(
         "--annotator",
         type=annotator_suffix,
@@ -127,7 +137,9 @@ def read_options(arguments: list[str]):
         metavar="N",
         help="at most N beats of each class, drawn evenly over the records (default all)",
     )
-    parser.add_argument("--seed", type=command.seed, default=0, help="which beats --limit draws (default 0)")
+    parser.add_argument(
+        "--seed", type=command.seed, default=0, help="which beats --limit draws, and of --rhythm (default 0)"
+    )
     parser.add_argument(
         "--jobs",
         type=command.whole_number(1, maximum=command.most_jobs()),
@@ -143,13 +155,14 @@ class Plan:
     """What becomes images, before anything is drawn.
 
     ``sources``, ``databases``, ``annotated`` and ``beats`` hold for each record's name where it is from, its database, its
-    beats, and those chosen; ``options`` is what decides on the result, as dataset.json keeps it.
+    beats as ``changes`` leaves them, and those chosen; ``options`` is what decides on the result, as dataset.json keeps it.
     """
 
     sources: dict[str, Source]
     databases: dict[str, str]
     annotated: dict[str, Beats]
     beats: dict[str, Chosen]
+    changes: Changes
     options: dict
 
     def path(self, name: str) -> Path:
@@ -164,7 +177,8 @@ def plan_dataset(sources: list[Source], options, pool: Executor) -> Plan:
     if len(source_of) < len(wanted):
         print(f"Left out, without annotations: {len(wanted) - len(source_of)} of {len(wanted)} records")
     paths = [source.folder / name for name, source in source_of.items()]
-    read = functools.partial(read_annotations, annotator=options.annotator, lead=options.lead)
+    changes = Changes(options.rhythm, seed=options.seed)
+    read = functools.partial(read_beats, annotator=options.annotator, lead=options.lead, changes=changes)
     annotated = dict(zip(source_of, pool.map(read, paths), strict=True))
     digest = hashlib.sha256()
     chosen = {}
@@ -184,16 +198,26 @@ def plan_dataset(sources: list[Source], options, pool: Executor) -> Plan:
         "classes": options.classes,
         "drawing": options.drawing,
         "lead": options.lead,
+        "rhythm": options.rhythm,
         "annotator": options.annotator,
         "records": list(source_of),
         "limit": options.limit,
-        "seed": options.seed if options.limit else None,
+        "seed": options.seed if options.limit or changes.words else None,
     }
     databases = {  # ours stay simulated wherever they are moved to
         name: SIMULATED if read_header(path).is_simulated else source_of[name].database
         for name, path in zip(source_of, paths, strict=True)
     }
-    return Plan(source_of, databases, annotated, chosen, described)
+    return Plan(source_of, databases, annotated, chosen, changes, described)
+
+
+def read_beats(path: Path, annotator: str, lead: str | None, changes: Changes) -> Beats:
+    """Return the beats of a record as it is drawn: changed. See :func:`read_annotations`."""
+    beats = read_annotations(path, annotator, lead)
+    if changes.rhythm:
+        made = changes.apply(read_record(path, lead, beats=beats))
+        beats = replace(beats, samples=made.samples, symbols=made.symbols)
+    return beats
 
 
 def tell_beats_behind(annotated: dict[str, Beats]) -> None:
@@ -206,13 +230,14 @@ def tell_beats_behind(annotated: dict[str, Beats]) -> None:
         )
 
 
-def describe_dataset(source: str, simulated: bool, plan: Plan) -> dict:
+def describe_dataset(source: str, plan: Plan) -> dict:
     """Return dataset.json's content."""
     counts = Counter(name for beats in plan.beats.values() for name in beats.classes)
     scheme = plan.options["classes"]
     return {
         "source": source,
-        "simulated": simulated,
+        "simulated": SIMULATED in plan.databases.values(),
+        "made": plan.changes.words,
         "scheme": scheme,
         "classes": {name: counts[name] for name in CLASSES[scheme] if counts[name]},
         "images": counts.total(),
@@ -276,7 +301,7 @@ def draw_all(plan: Plan, folder: Path, pool: Executor) -> None:
     print(
         f"Drawing {counted(total, 'beat')} of {counted(len(plan.beats), 'record')} from {places}", flush=True
     )
-    how = plan.options["lead"], plan.options["drawing"]
+    how = tuple(plan.options[name] for name in ("lead", "annotator", "drawing"))
     with tqdm(total=total, unit="image", file=terminal(), disable=not terminal().isatty()) as bar:
         try:
             tasks = {
@@ -284,7 +309,7 @@ def draw_all(plan: Plan, folder: Path, pool: Executor) -> None:
                     draw_record,
                     plan.path(name),
                     *how,
-                    plan.annotated[name],
+                    plan.changes,
                     beats.index,
                     beats.classes,
                     folder,
@@ -311,8 +336,9 @@ def _start_worker() -> None:
 def draw_record(
     path: Path,
     lead: str | None,
+    annotator: str,
     drawing: str,
-    beats: Beats,
+    changes: Changes,
     index: np.ndarray,
     classes: list[str],
     folder: Path,
@@ -323,18 +349,20 @@ def draw_record(
     ----------
     path : pathlib.Path
         The record's path without a suffix.
-    lead : str or None
-        See :func:`read_signal`.
+    lead, annotator : str or None, str
+        See :func:`read_record`.
     drawing : str
         One of DRAWINGS.
-    beats : Beats
-        What :func:`read_annotations` returned.
+    changes : Changes
+        What is done to the record before it is drawn.
     index : numpy.ndarray of int, shape (images,)
-        Which of the record's beats to draw.
+        Which of the changed record's beats to draw.
     classes : list of str, length images
         Their classes, the sub-folders of ``folder``.
     """
-    record = read_record(path, lead, beats=beats)
+    if not len(index):  # a made record may have no beats at all
+        return
+    record = changes.apply(read_record(path, lead, annotator))
     draw = DRAWINGS[drawing](record)
     for i, class_name in zip(index.tolist(), classes, strict=True):
         name = image_name(path.name, record.samples[i])

@@ -13,6 +13,7 @@ from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.images.drawings.paper import draw, windows
 from ecgbeats.images.names import parse_image_name
 from ecgbeats.images.preview import sample_evenly
+from ecgbeats.records.rhythms import fibrillate
 from ecgbeats.records.symbols import CLASSES
 from ecgbeats.records.wfdb_files import read_record
 
@@ -133,6 +134,63 @@ def test_strips_are_drawn_from_the_record(mitdb, strips):
         assert (cv2.imread(str(file), cv2.IMREAD_UNCHANGED) == draw(beat)).all()
     assert (strips / "preview.png").stat().st_size > 10_000
     assert read_description(strips)["options"]["drawing"] == "strips"
+
+
+def test_the_other_lead(mitdb, svdb, tmp_path):
+    records = copy_records(mitdb, tmp_path / "records", "101", "114")
+    copy_records(svdb, records, "800")
+    arguments = [records, "--output", tmp_path / "data", "--lead", "other", "--limit", 5]
+    assert make(*arguments).returncode == 0
+    description = read_description(tmp_path / "data")
+    assert description["lead"] == {"101": "V1", "114": "V5", "800": "ECG2"}
+    assert "already holds" in make(*arguments).stdout
+    assert_refused(make(*arguments[:3], "--limit", 5), "--lead (then other, now None)", str(tmp_path))
+    header = records / "101.hea"
+    lines = header.read_text().splitlines()
+    header.write_text("\n".join([lines[0].replace("101 2", "101 1"), lines[1]]))
+    assert_refused(make(*arguments), "record 101 has one lead only, MLII", "--records")
+
+
+def test_a_made_rhythm_says_so(mitdb, tmp_path):
+    common = [mitdb, "--records", "208", "102", "--limit", 30]
+    output = tmp_path / "data"
+    arguments = [*common, "--output", output, "--rhythm", "fibrillation", "--seed", 2]
+    result = make(*arguments)
+    assert result.returncode == 0, result.stderr
+    assert "MADE, not as recorded: rhythm fibrillation" in result.stdout
+    description = read_description(output)
+    assert description["made"] == "rhythm fibrillation"
+    assert set(description["classes"]) == {"NOR", "PVC"}
+    made = fibrillate(read_record(mitdb / "208"), 2)
+    draw_beat = DRAWINGS["paper"](made)
+    for file in [file for file in output.rglob("208_*.png")][:5]:
+        [beat] = np.flatnonzero(made.samples == parse_image_name(file.name)[1])
+        assert (cv2.imread(str(file), cv2.IMREAD_UNCHANGED) == draw_beat(beat)).all()
+    assert "already holds" in make(*arguments).stdout
+    assert_refused(make(*arguments[:-1], 3), "--seed (then 2, now 3)")
+    assert_refused(make(*common, "--output", output), "--rhythm (then fibrillation, now None)")
+    # Whoever scores it is told.
+    evaluated = forked.run(
+        *(
+            "evaluate_keras.py",
+            PROJECT / "pretrained" / "fast.keras",
+            "--data",
+            output,
+            "--output",
+            tmp_path / "scores",
+        )
+    )
+    assert "MADE, not as recorded: rhythm fibrillation" in evaluated.stdout, evaluated.stderr
+
+
+def test_a_data_set_of_before_there_were_rhythms_is_the_same(strips, mitdb, tmp_path):
+    shutil.copytree(strips, tmp_path / "data")
+    file = tmp_path / "data" / "dataset.json"
+    description = json.loads(file.read_text())
+    del description["options"]["rhythm"], description["made"]
+    file.write_text(json.dumps(description))
+    arguments = ["--classes", "aami", "--drawing", "strips", "--records", "209", "--limit", 30]
+    assert "already holds" in make(mitdb, "--output", tmp_path / "data", *arguments).stdout
 
 
 def test_a_second_run_with_another_drawing_is_refused(mitdb, strips, few, tmp_path):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypedDict
 
-from ecgbeats import command
 from ecgbeats.images.folder import Images
+from ecgbeats.images.notes import note_of
 from ecgbeats.reading import Count, read_json
 
 from msgspec import Meta
@@ -21,6 +21,7 @@ class PlanOptions(TypedDict, total=False):
     classes: str
     drawing: str
     lead: str | None
+    rhythm: str | None
     annotator: str
     records: list[str]
     limit: Count | None
@@ -30,12 +31,13 @@ class PlanOptions(TypedDict, total=False):
 class Description(TypedDict, total=False):
     """dataset.json: where the images of a folder come from.
 
-    ``database`` and the two behind it tell the database, lead and sampling rate of each record. Data sets of version
+    ``made`` says what of the records was made before they were drawn. ``database`` and the two behind it tell the database, lead and sampling rate of each record. Data sets of version
     0.2.0 and before have no ``database``, and no ``annotator`` in ``options``.
     """
 
     source: str
     simulated: bool
+    made: str | None
     scheme: str
     classes: dict[str, Count]
     images: Count
@@ -77,4 +79,4 @@ class Data:
     @property
     def note(self) -> str | None:
         """What must stand beside every result on this data, if anything."""
-        return command.SIMULATED_NOTICE if self.description.get("simulated") else None
+        return note_of(self.description)

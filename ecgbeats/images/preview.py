@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from ecgbeats import command
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.choice import Chosen
 from ecgbeats.images.image_files import decode
@@ -35,10 +34,12 @@ def sample_evenly(samples: dict[str, list[int]], most: int) -> list[tuple[str, i
     ]
 
 
-def save_preview(folder: Path, chosen: dict[str, Chosen], classes: list[str], simulated: bool) -> None:
+def save_preview(
+    folder: Path, chosen: dict[str, Chosen], classes: list[str], note: str | None = None
+) -> None:
     """Write preview.png, a grid with one row of beats for each class, taken evenly over the records.
 
-    ``chosen`` holds each record's beats by its name; their images are in ``folder``.
+    ``chosen`` holds each record's beats by its name; their images are in ``folder``. ``note`` stands in the title.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -66,6 +67,6 @@ def save_preview(folder: Path, chosen: dict[str, Chosen], classes: list[str], si
     axis.set_xticks([])
     axis.set_yticks([(row + 0.5) * cell for row in range(len(classes))], classes, fontsize=11)
     axis.tick_params(length=0)
-    title = "Beats by class" + (f" ({command.SIMULATED_NOTICE})" if simulated else "")
+    title = "Beats by class" + (f" ({note})" if note else "")
     figure.suptitle(title, fontsize=13, y=1 - top / 2 / (top + height), va="center")
     figure.savefig(folder / "preview.png", pil_kwargs={"compress_level": 1})

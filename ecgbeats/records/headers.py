@@ -14,6 +14,7 @@ from ecgbeats.command import SIMULATED_NOTICE, InputError
 from ecgbeats.reading import need, read_file
 
 REMEDY = "fetch it again, or leave the record out"
+OTHER = "other"  # of --lead: not the one that is taken by default
 LARGEST_HEADER = 2**20  # bytes
 MOST_SIGNALS = 1000
 SLOWEST_RATE, FASTEST_RATE = 1, 1_000_000  # Hz
@@ -203,13 +204,21 @@ def find_lead(header: Header, lead: str | None) -> int:
     """Return the channel that ``lead`` means.
 
     ``lead`` is a channel's name, or its index from 0; None is MLII where the record has it, else the first
-    channel. Raises InputError if the record lacks it.
+    channel; OTHER, where no channel is called so, the first that None is not. Raises InputError if the record lacks it.
     """
     names = [signal.description for signal in header.signals]
+    default = names.index("MLII") if "MLII" in names else 0
     if lead is None:
-        return names.index("MLII") if "MLII" in names else 0
+        return default
     if lead in names and lead:
         return names.index(lead)
+    if lead == OTHER:
+        if len(names) > 1:
+            return 1 if default == 0 else 0
+        raise InputError(
+            f"--lead {OTHER}: record {header.name} has one lead only, {header.lead_name(0)}; name the records that have "
+            "two with --records"
+        )
     if lead.isascii() and lead.isdigit() and len(lead) < 10 and int(lead) < len(names):
         return int(lead)
     if any(names):

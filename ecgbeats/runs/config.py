@@ -71,6 +71,7 @@ class Config(TypedDict):
     resumed: NotRequired[Count]
     data_sha256: str
     simulated: bool
+    made: NotRequired[str | None]
     drawing: NotRequired[str | None]
     protocol: NotRequired[RecordList | None]
     classes: Annotated[list[str], Meta(min_length=1)]
@@ -151,6 +152,7 @@ def describe_run(
         "resumed": (before or {}).get("resumed", 0) + (before is not None),
         "data_sha256": data.checksum,
         "simulated": bool(data.description.get("simulated")),
+        "made": data.description.get("made"),
         "drawing": drawing_of(data.description),
         "protocol": parts.protocol.content,
         "classes": data.images.classes,

@@ -9,6 +9,7 @@ from typing import NotRequired, TypedDict
 from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.names import record_names
+from ecgbeats.images.notes import note_of
 from ecgbeats.reading import Count, Share, read_json
 from ecgbeats.runs.config import need_config, protocol_of, read_config
 from ecgbeats.scores.figure_style import save_figure
@@ -46,6 +47,7 @@ class Pooled(Scores):
 
     split: str
     simulated: bool
+    made: NotRequired[str | None]
 
 
 class Folds(TypedDict):
@@ -149,7 +151,7 @@ def pool_folds(folders: list[Path]) -> dict:
     Returns
     -------
     dict
-        As score_beats gives it; ``split`` and ``simulated`` as in metrics.json.
+        As score_beats gives it; ``split``, ``simulated`` and ``made`` as in metrics.json.
 
     Raises
     ------
@@ -176,14 +178,14 @@ def pool_folds(folders: list[Path]) -> dict:
     true, probabilities = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     protocol = protocol_of(config)
     scored = score_beats(true, probabilities, classes, record_names(list(tested)), protocol)
-    return scored | {"split": protocol.name, "simulated": config["simulated"]}
+    return scored | {"split": protocol.name, "simulated": config["simulated"], "made": config.get("made")}
 
 
 def gather_folds(output: Path, folders: list[Path]) -> None:
     """Write folds.json, each metric over the folds and of all test beats together, draw the latter, print both."""
     summary = fold_means(read_fold_metrics(folders))
     pooled = summary["pooled"] = pool_folds(folders)
-    note = command.SIMULATED_NOTICE if pooled["simulated"] else None
+    note = note_of(pooled)
     save_figure(plot_confusion_matrix(pooled, note), output / "confusion_matrix.png")
     command.write_json(output / "folds.json", summary)
     print("\n" + fold_table(summary))

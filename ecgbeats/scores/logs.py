@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, TypedDict
 
 from ecgbeats import command
+from ecgbeats.images.notes import note_of
 from ecgbeats.reading import read_csv, read_json
 from ecgbeats.runs.row import Row
 
@@ -30,6 +31,7 @@ class Marks(TypedDict, total=False):
     """What counts here of config.json, which need not be of train_keras.py."""
 
     simulated: bool
+    made: str | None
     options: MarkedOptions
 
 
@@ -170,7 +172,7 @@ def check_metric(log: dict[str, np.ndarray], metric: str, where: str | os.PathLi
 def read_marks(
     folder: str | os.PathLike, tell: Callable[[str], object] = lambda words: None
 ) -> tuple[str | None, str]:
-    """Return what a run's config.json says of its log: the notice for simulated data, or None, and --keep.
+    """Return what a run's config.json says of its log: the notice for data that is not as recorded, or None, and --keep.
 
     A log from elsewhere may have another program's config.json beside it, or none: then that is None and "best", and
     ``tell`` is called with a line that says why.
@@ -180,12 +182,11 @@ def read_marks(
     except command.InputError as problem:
         tell(str(problem))
         marks = {}
-    note = command.SIMULATED_NOTICE if marks.get("simulated") else None
-    return note, marks.get("options", {}).get("keep", "best")
+    return note_of(marks), marks.get("options", {}).get("keep", "best")
 
 
 def read_note(folder: str | os.PathLike) -> str | None:
-    """Return the notice for a run that was trained on simulated data, else None."""
+    """Return the notice for a run on simulated or made data, else None."""
     return read_marks(folder)[0]
 
 

@@ -53,7 +53,7 @@ def write_scores(
     true = images.labels
     metrics = score_part(np.ones(len(true), bool))
     metrics["split"] = protocol.name if protocol else None
-    metrics["simulated"] = note == command.SIMULATED_NOTICE
+    metrics["simulated"] = command.SIMULATED_NOTICE in (note or "")
     if protocol and protocol.has_ds1_ds2:
         # Record 202 is of the same patient as 201, which is in DS1.
         metrics["without_record_202"] = score_part(records != "202")

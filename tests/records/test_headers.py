@@ -248,3 +248,15 @@ def test_a_missing_signal_file_of_another_lead(made, tmp_path):
     assert np.allclose(read_signal(tmp_path / "made", "2").millivolts, (stored[1] - 1024) / 200)
     with pytest.raises(InputError, match=r"made_2\.dat is missing"):
         read_signal(tmp_path / "made", "V2")
+
+
+def test_a_lead_that_is_called_other_is_that_one(tmp_path):
+    for leads, expected in (
+        (["I", "other"], 1),
+        (["other", "MLII"], 0),
+        (["I", "MLII"], 0),
+        (["I", "II", "V"], 1),
+    ):
+        lines = [f"r {len(leads)} 360 10", *(f"r.dat 16 200 11 0 0 0 0 {lead}" for lead in leads)]
+        (tmp_path / "r.hea").write_text("\n".join(lines) + "\n")
+        assert find_lead(read_header(tmp_path / "r"), "other") == expected

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.dataset import read_description
 from ecgbeats.images.folder import LARGEST_IMAGE
 from ecgbeats.images.image_files import decode
 from ecgbeats.images.names import parse_image_name, record_names
+from ecgbeats.images.notes import note_of
 from ecgbeats.images.protocols import Protocol
 from ecgbeats.reading import need, read_file
 from ecgbeats.runs.config import need_config, protocol_of
@@ -48,7 +48,7 @@ class Run:
     @property
     def note(self) -> str | None:
         """What must stand beside every result of this run, if anything."""
-        return command.SIMULATED_NOTICE if self.config["simulated"] else None
+        return note_of(self.config)
 
     @property
     def protocol(self) -> Protocol:

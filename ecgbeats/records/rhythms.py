@@ -1,0 +1,141 @@
+"""Rhythms made anew: a record's own beats, set at other intervals, so that training sees more rhythms than patients.
+
+Each cycle is cut in the quiet stretch before its P wave. What lies between its T wave and the next cut is stretched or
+shortened until the cycle has its new length. Only N and V are set anew, and stay what they are: the place of an S, and
+of the other classes, was its meaning.
+"""
+
+from collections.abc import Callable, Iterator
+
+from ecgbeats.records.record import Record
+from ecgbeats.records.symbols import symbol_classes
+
+import numpy as np
+
+BEFORE_BEAT = 0.26  # seconds: the cut before a beat, ahead of its P wave
+AFTER_BEAT = 0.40  # seconds that keep their shape after a beat, where the cycle has the room
+QRS_BEGIN = 0.07  # seconds before a beat: up to here fibrillation has no wave but its own
+SHORTEST = 0.30  # seconds, of a made RR interval
+STRETCH = 40, 160  # beats that share a rate and a spread
+# Of fibrillation: the rate by the record's usual RR interval, the spread of the intervals' logarithms, the waves' rate
+# in Hz and their height by that of the QRS complex.
+RATES, SPREADS, WAVES, HEIGHTS = (0.6, 1.0), (0.12, 0.28), (4.5, 8.0), (0.02, 0.1)
+
+
+def fibrillate(record: Record, seed: int) -> Record:
+    """Return a record's N and V at the intervals of atrial fibrillation: no P waves, and fine waves all along.
+
+    Every STRETCH beats have a rate and a spread of their own. The intervals' logarithms are normal.
+
+    Parameters
+    ----------
+    record : Record
+    seed : int
+        Of the plan, which follows from it and the record's name.
+
+    Returns
+    -------
+    Record
+        Of the same name, lead and rate; empty where the record has no N or V between two other beats.
+    """
+    random = np.random.default_rng([seed, *record.name.encode()])
+    beats, usual = usable_beats(record)
+    lengths = [fibrillating(random, len(stretch), usual) for stretch in stretches(random, beats)]
+    return set_anew(record, beats, np.concatenate([*lengths, []]), np.ones(len(beats), bool), random)
+
+
+RHYTHMS: dict[str, Callable[[Record, int], Record]] = {"fibrillation": fibrillate}
+
+
+def usable_beats(record: Record) -> tuple[np.ndarray, float]:
+    """Return which beats can be set anew, int (beats,), and the RR interval that is usual between them, in seconds."""
+    class_of = symbol_classes("aami")
+    usable = np.array([class_of.get(symbol) in ("N", "V") for symbol in record.symbols], bool)
+    beats = np.flatnonzero(usable[1:-1]) + 1
+    rr = np.diff(record.samples)[beats] / record.rate  # what follows each
+    return beats, float(np.percentile(rr, 60)) if len(beats) else 0.0
+
+
+def stretches(random: np.random.Generator, beats: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield ``beats`` piece by piece, STRETCH of them at a time."""
+    position = 0
+    while position < len(beats):
+        stretch = beats[position : position + int(random.integers(*STRETCH))]
+        position += len(stretch)
+        yield stretch
+
+
+def fibrillating(random: np.random.Generator, number: int, usual: float) -> np.ndarray:
+    """Return so many RR intervals of fibrillation, in seconds; ``usual`` is the record's usual one."""
+    spread = random.uniform(*SPREADS)
+    intervals = usual * random.uniform(*RATES) * np.exp(spread * random.standard_normal(number))
+    return np.maximum(intervals, SHORTEST)
+
+
+def set_anew(
+    record: Record,
+    beats: np.ndarray,
+    lengths: np.ndarray,
+    fibrillates: np.ndarray,
+    random: np.random.Generator,
+) -> Record:
+    """Return a record of some of another's cycles, each of a new length.
+
+    Parameters
+    ----------
+    record : Record
+    beats : numpy.ndarray of int, shape (cycles,)
+        Their beats, rising, without the record's first and last.
+    lengths : numpy.ndarray of float, shape (cycles,)
+        Seconds of each.
+    fibrillates : numpy.ndarray of bool, shape (cycles,)
+        Which lose their P wave and get waves of fibrillation.
+    random : numpy.random.Generator
+        Of the waves.
+    """
+    rate, signal, at = record.rate, record.signal.astype(np.float64), record.samples[beats]
+    before = round(BEFORE_BEAT * rate)
+    # A cut must not reach into the beat before.
+    lead_in = np.minimum(before, (0.45 * (at - record.samples[beats - 1])).astype(np.int64))
+    following = record.samples[beats + 1]
+    end = following - np.minimum(before, (0.45 * (following - at)).astype(np.int64))
+    first = at - lead_in
+    # A cycle keeps its first samples, and the rest is stretched; all of it, where there is no room.
+    old = np.maximum(end - first, 1)
+    # From beat to beat, so that a cycle that is cut shortly before its beat does not make the interval before it short.
+    new = np.rint(lengths * rate).astype(np.int64) + lead_in - np.append(lead_in, before)[1:]
+    new = np.maximum(new, lead_in + round(0.03 * rate) + 1)
+    kept = np.minimum(lead_in + round(AFTER_BEAT * rate), np.minimum(old, new) - 2)
+    kept = np.where(kept < 2, 0, kept)
+    step = (old - kept - 1) / np.maximum(new - kept - 1, 1)
+
+    start = np.cumsum(new) - new
+    cycle = np.repeat(np.arange(len(beats)), new)
+    place = np.arange(len(cycle)) - start[cycle]  # within the cycle
+    stretched = kept[cycle] + (place - kept[cycle]) * step[cycle]
+    source = first[cycle] + np.where(place < kept[cycle], place, stretched)
+    made = np.interp(source, np.arange(len(signal)), signal)
+
+    # In place of the P wave a straight line.
+    flat = np.where(fibrillates, lead_in - round(QRS_BEGIN * rate), 0)[cycle]
+    share = place / np.maximum(flat - 1, 1)
+    begins = made[start][cycle]
+    level = (1 - share) * begins + share * made[np.minimum(start[cycle] + flat, len(made) - 1)]
+    made = np.where((place < flat) & (flat > 1), level, made) - begins
+    # Each cycle ends where it began, so that the level does not wander off.
+    made -= made[start + new - 1][cycle] * place / np.maximum(new - 1, 1)[cycle]
+    made += _waves(record, beats, len(made), random) * fibrillates[cycle]
+    return Record(
+        record.name, record.lead, rate, made.astype(np.float32), start + lead_in, record.symbols[beats]
+    )
+
+
+def _waves(record: Record, beats: np.ndarray, length: int, random: np.random.Generator) -> np.ndarray:
+    """Return so many samples of fibrillation waves, which suit the record's QRS complexes in height."""
+    height, frequency = random.uniform(*HEIGHTS), random.uniform(*WAVES)
+    reach = round(0.1 * record.rate)
+    heights = [
+        np.ptp(record.signal[max(0, at - reach) : at + reach + 1]) for at in record.samples[beats[:200]]
+    ]
+    swing = np.median(heights) if heights else 0.0
+    return swing * height * np.sin(2 * np.pi * frequency * np.arange(length) / record.rate)
