@@ -118,6 +118,11 @@ class DataGenerator(keras.utils.PyDataset):
         How often each class is drawn in an epoch of as many images: 0 as often as it occurs, 1 all classes
         alike, and between them in proportion to its images to the power 1 - balance. Images of rare classes
         are then drawn several times in an epoch, and each epoch leaves out others of the frequent ones.
+    groups : numpy.ndarray of int, shape (images,), optional
+        Of ``most``: the patient of each image, or the like (default one group).
+    most : int, optional
+        An epoch draws at most so many images of each class of a group, each once, and others in the next, so that
+        groups count alike. Not together with ``balance``.
     devices : int, optional
         Make every batch one size, a multiple of this number: a batch that has fewer images is filled up with
         other ones of sample weight 0, and batches are (images, labels, weights). Keras needs that to split
@@ -135,6 +140,8 @@ class DataGenerator(keras.utils.PyDataset):
     ----------
     images : Images
     classes : list of str
+    images_of_epoch : int
+        How many images an epoch draws.
     epoch : int
         Set it (or call ``set_epoch``) to get another epoch's batches; ``on_epoch_end`` counts it up.
 
@@ -155,6 +162,8 @@ class DataGenerator(keras.utils.PyDataset):
         augment_classes=None,
         shift: int = 0,
         balance: float = 0.0,
+        groups: np.ndarray | None = None,
+        most: int | None = None,
         devices: int | None = None,
         part: tuple[int, int] = (0, 1),
         workers: int = 2,
@@ -168,6 +177,8 @@ class DataGenerator(keras.utils.PyDataset):
             raise ValueError(f"shift {shift} is not within 0 to {IMAGE_SIZE - 1} pixels")
         if not 0 <= balance <= 1 or (balance and not shuffle):
             raise ValueError(f"balance {balance} is not within 0 to 1, or not shuffled")
+        if most is not None and (most < 1 or balance or not shuffle):
+            raise ValueError(f"most {most} is below 1, or together with balance, or not shuffled")
         if not 0 <= part[0] < part[1] or (part[1] > 1 and (devices or 1) % part[1]):
             raise ValueError(f"part {part} is none of {devices} devices' batches")
         self.images = (
@@ -183,15 +194,21 @@ class DataGenerator(keras.utils.PyDataset):
         self.part = part
         self.epoch = 0
         cropped = self.classes if augment_classes is None else augment_classes
+        self.most = most
+        # A number for each class of each group.
+        self._cells = (0 if groups is None else groups) * len(self.classes) + self.images.labels
+        self.images_of_epoch = len(self.images)
+        if most:
+            self.images_of_epoch = int(np.minimum(np.bincount(self._cells), most).sum())
         self._cropped_labels = np.array([name in cropped for name in self.classes])
         self._rows = None
         if devices:
-            self._rows = -(-min(batch_size, len(self.images)) // devices) * devices
+            self._rows = -(-min(batch_size, self.images_of_epoch) // devices) * devices
         self._order = (None, None)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return -(-len(self.images) // self.batch_size)
+        return -(-self.images_of_epoch // self.batch_size)
 
     def set_epoch(self, epoch: int) -> None:
         """Give the batches of this epoch (from 0) from now on."""
@@ -225,11 +242,22 @@ class DataGenerator(keras.utils.PyDataset):
         made_for, order = self._order  # one attribute, so that threads see a whole pair
         if made_for != epoch:
             random = np.random.default_rng([self.seed, epoch])
-            order = self._balanced(random) if self.balance else np.arange(len(self.images))
+            if self.most:
+                order = self._at_most(random)
+            else:
+                order = self._balanced(random) if self.balance else np.arange(len(self.images))
             if self.shuffle:
                 random.shuffle(order)
             self._order = (epoch, order)
         return order
+
+    def _at_most(self, random: np.random.Generator) -> np.ndarray:
+        """Return which images an epoch draws where each class of a group gives at most ``most``: int array."""
+        order = random.permutation(len(self.images))
+        by_cell = order[np.argsort(self._cells[order], kind="stable")]
+        counts = np.bincount(self._cells)
+        place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)  # within its cell
+        return by_cell[place < self.most]
 
     def _balanced(self, random: np.random.Generator) -> np.ndarray:
         """Return which images an epoch draws: int array of as many as there are, in the order of the classes."""

@@ -2,7 +2,8 @@
 
     python train_keras.py --data DIR --output DIR [--model NAME] [--split beats|records|ds1-ds2|FILE.csv]
 
-DIR of --data holds one sub-folder of images for each class (make_dataset.py makes one from ECG records).
+DIR of --data holds one sub-folder of images for each class (make_dataset.py makes one from ECG records); folders of
+--further hold images that only train.
 The run folder --output holds, when it ends: report.html, best.keras, log.csv, metrics.json, predictions.csv, figures
 and config.json; with --folds a folder for each fold, and folds.json. KERAS_BACKEND=jax trains without TensorFlow, and
 on several machines (docs/gpus.md).
@@ -19,8 +20,9 @@ from pathlib import Path
 
 from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
-from ecgbeats.images.dataset import Data, drawing_of, read_description
-from ecgbeats.images.folder import Images, limit_images
+from ecgbeats.images.dataset import Data, drawing_of
+from ecgbeats.images.folder import Images, join
+from ecgbeats.images.further import choose_training, patient_groups
 from ecgbeats.images.splits import Split, describe_split, split_as
 from ecgbeats.records.symbols import normal_classes
 from ecgbeats.runs import guard
@@ -32,7 +34,7 @@ from ecgbeats.runs.devices import (
     describe_devices,
     release_devices,
 )
-from ecgbeats.runs.feed import build_metrics, feed
+from ecgbeats.runs.feed import fit
 from ecgbeats.runs.folder import (
     FREE_ON_RESUME,
     check_run,
@@ -43,13 +45,14 @@ from ecgbeats.runs.folder import (
     locked,
     remove_partial_files,
 )
+from ecgbeats.runs.given_data import load_data
 from ecgbeats.runs.networks import load_model
 from ecgbeats.runs.options import check_options, fill_in_recipe, make_parser
 from ecgbeats.runs.prediction import predict
 from ecgbeats.runs.recipe import compile_model, make_schedule, set_momentum
 from ecgbeats.runs.row import Row, kept_epoch
 from ecgbeats.runs.team import ALONE, Team, team
-from ecgbeats.runs.time_limit import TimeIsUp, TimeLimit, read_start
+from ecgbeats.runs.time_limit import TimeLimit, read_start
 from ecgbeats.scores.folds import check_fold_data, gather_folds, is_gathered
 from ecgbeats.scores.log_plot import plot_run
 from ecgbeats.scores.metrics_file import read_metrics
@@ -72,7 +75,7 @@ def main(arguments: list[str]) -> None:
             return
         together.checked(command.check_backend)
         data = together.checked(lambda: load_data(options))
-        together.check_same({"checksum of --data": data.checksum})
+        together.check_same({"checksums of --data and --further": data.checksums})
         deadline = together.first(lambda: options.max_hours and started + options.max_hours * 3600)
         if options.folds and options.fold is None:
             train_folds(data, options, deadline)
@@ -111,7 +114,7 @@ def plan_runs(options: argparse.Namespace) -> Iterator[tuple[Path, argparse.Name
 def train_folds(data: Data, options: argparse.Namespace, deadline: float | None) -> None:
     """Train the folds that are not trained yet, one after another, and sum them up."""
     runs = dict(plan_runs(options))
-    check_fold_data(list(runs), data.checksum)
+    check_fold_data(list(runs), data.checksums)
     command.make_folder(options.output)
     with locked(options.output):
         to_do = {folder: run for folder, run in runs.items() if not is_finished(folder, run)}
@@ -148,28 +151,6 @@ def read_options(arguments: list[str], processes: int = 1) -> argparse.Namespace
             "each fold on a machine of its own, without the variables that name several (docs/gpus.md)"
         )
     return options
-
-
-def load_data(options: argparse.Namespace) -> Data:
-    """Find, limit and check the images, and keep them in memory while they fit."""
-    started = time.time()
-    images = Images(options.data)
-    description = read_description(options.data)
-    if options.limit:
-        images = limit_images(images, options.limit, options.seed)
-    if options.augment and options.augment_classes == "arrhythmias" and not normal_classes(images.classes):
-        raise InputError("--augment-classes arrhythmias: --data has no class NOR or N; use all")
-    # A split that cannot be made is told before all images are read.
-    split_as(images, vars(options))
-    checksum = images.check()
-    data = Data(images, description, checksum)
-    print(
-        f"{len(images):,d} images of {len(images.classes)} classes in {options.data} "
-        f"({'kept in memory' if images.in_memory else 'read as needed'}, {time.time() - started:.1f} s)"
-    )
-    if data.note:
-        print(data.note, flush=True)
-    return data
 
 
 def train(
@@ -263,11 +244,19 @@ def train_network(
     first two in process 0 alone.
     """
     precision = choose_precision(options.precision, devices)
+    folders = choose_training(data, parts)
+    further = [len(images) for images in folders[1:]]
     config = together.first(
-        lambda: describe_run(data, parts, options, devices, precision, check_run(folder, data, options))
+        lambda: describe_run(
+            data, parts, options, devices, precision, check_run(folder, data, options), further
+        )
     )
     describe_split(data.images.labels, data.images.classes, parts)
-    training, validation = make_batches(data.images, parts, options, devices, together)
+    if further:
+        print(f"Further images that train: {', '.join(f'{count:,d}' for count in further)}")
+    training, validation = make_batches(data.images, folders, parts, options, devices, together)
+    if options.most:
+        print(f"An epoch draws {training.images_of_epoch:,d} of {len(training.images):,d} images")
     with scope():
         model, schedule = build(options, precision, len(data.images.classes), len(training))
     print(
@@ -322,12 +311,18 @@ def make_recorder(
 
 
 def make_batches(
-    images: Images, parts: Split, options: argparse.Namespace, devices: list[str], together: Team
+    images: Images,
+    folders: list[Images],
+    parts: Split,
+    options: argparse.Namespace,
+    devices: list[str],
+    together: Team,
 ):
-    """Return the DataGenerators of the images that train and of those that validate."""
+    """Return the DataGenerators of the images of ``folders``, which train, and of those of ``images`` that validate."""
     from DataGenerator import DataGenerator
 
-    training = training_batches(images.subset(parts.training), options, devices, together)
+    patients = patient_groups(folders, parts.protocol) if options.most else None
+    training = training_batches(join(folders), options, devices, together, patients)
     validation = DataGenerator(
         images.subset(parts.validation),
         options.batch_size,
@@ -338,8 +333,13 @@ def make_batches(
     return training, validation
 
 
-def training_batches(images: Images, options: argparse.Namespace, devices: list[str], together: Team = ALONE):
-    """Return the DataGenerator of the images that train, for these options of this script and these devices."""
+def training_batches(
+    images: Images, options: argparse.Namespace, devices: list[str], together: Team = ALONE, patients=None
+):
+    """Return the DataGenerator of the images that train, for these options of this script and these devices.
+
+    ``patients`` numbers the patient of each image, for --most.
+    """
     from DataGenerator import DataGenerator
 
     cropped = None
@@ -352,6 +352,8 @@ def training_batches(images: Images, options: argparse.Namespace, devices: list[
         augment_classes=cropped,
         shift=options.shift,
         balance=options.balance,
+        groups=patients,
+        most=options.most,
         seed=options.seed,
         devices=len(devices),
         part=(together.process, together.processes),
@@ -370,43 +372,6 @@ def build(options: argparse.Namespace, precision: str, classes: int, steps: int)
     schedule = make_schedule(options.learning_rate, total)
     compile_model(model, schedule, recipe.optimizer, recipe.weight_decay)
     return model, schedule
-
-
-def fit(model, training, validation, recorder, first: int, batch: int, options: argparse.Namespace) -> bool:
-    """Train from ``batch`` of epoch ``first`` on (both from 0); return whether the time limit ended it early."""
-    import keras
-
-    if batch:
-        print(f"going on in epoch {first + 1}, after {batch} of {len(training)} batches", flush=True)
-    elif first:
-        print(f"going on after epoch {first}", flush=True)
-    if batch or keras.backend.backend() == "jax":
-        build_metrics(model, training)
-    # First, last epoch and first batch: the rest of an epoch that was broken off, then the whole ones, if any are left.
-    stretches = [(first, options.epochs, 0)]
-    if batch:
-        stretches = [(first, first + 1, batch), (first + 1, options.epochs, 0)]
-    try:
-        for begin, end, first_batch in stretches:
-            if begin == end:
-                continue
-            training.set_epoch(begin)
-            model.fit(
-                feed(training, first_batch),
-                validation_data=feed(validation),
-                epochs=end,
-                initial_epoch=begin,
-                shuffle=False,  # the generator shuffles, by its own seed
-                verbose=0,
-                callbacks=[recorder],
-            )
-    except TimeIsUp:
-        print(f"stopping before --max-hours {options.max_hours:g}: {len(recorder.rows)} whole epochs done")
-        if not recorder.rows:
-            print("no epoch has ended; scoring the network as it is")
-            recorder.save_network()
-        return True
-    return False
 
 
 def score_run(data: Data, parts: Split, options: argparse.Namespace, folder: Path) -> dict:

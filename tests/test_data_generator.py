@@ -309,3 +309,40 @@ def test_balance_draws_all_images_alike_over_the_epochs(small_images):
 def test_a_balance_that_cannot_be_is_refused(small_images, options):
     with pytest.raises(ValueError, match="balance"):
         DataGenerator(small_images, **options)
+
+
+def test_groups_count_alike_where_that_is_asked_for(small_images):
+    """Groups 0 to 3 have 21, 16, 13 and 10 images."""
+    groups = np.repeat(np.arange(4), [21, 16, 13, 10])[np.random.default_rng(0).permutation(60)]
+    batches = DataGenerator(small_images, batch_size=8, groups=groups, most=3, seed=3)
+    place_of = {image.tobytes(): i for i, image in enumerate(batches.images)}
+    cells = groups * 3 + batches.images.labels
+    expected = np.minimum(np.bincount(cells, minlength=12), 3)
+    assert batches.images_of_epoch == expected.sum() < 36
+    assert len(batches) == -(-expected.sum() // 8)
+    counts = np.zeros(60, int)
+    for epoch in range(40):
+        batches.set_epoch(epoch)
+        drawn = [place_of[image.tobytes()] for images, _ in epoch_of(batches) for image in images]
+        assert len(set(drawn)) == len(drawn)
+        assert np.bincount(cells[drawn], minlength=12).tolist() == expected.tolist()
+        assert len(set(groups[drawn[:10]].tolist())) > 1, "mixed"
+        counts[drawn] += 1
+    sizes = np.bincount(cells, minlength=12)[cells]
+    share = np.minimum(3, sizes) / sizes
+    assert (np.abs(counts - 40 * share) <= 5 * np.sqrt(40 * share * (1 - share))).all(), "all alike"
+    again = DataGenerator(small_images, batch_size=8, groups=groups, most=3, seed=3)
+    again.set_epoch(39)
+    assert (again[2][0] == batches[2][0]).all(), "in the middle of an epoch, too"
+
+
+def test_a_batch_of_groups_is_filled_up_for_devices(small_images):
+    batches = DataGenerator(small_images, batch_size=50, most=5, devices=2)
+    images, _, weights = batches[0]
+    assert (len(images), weights.sum()) == (16, 15)
+
+
+@pytest.mark.parametrize("options", [{"most": 0}, {"most": 3, "balance": 0.5}, {"most": 3, "shuffle": False}])
+def test_a_most_that_cannot_be_is_refused(small_images, options):
+    with pytest.raises(ValueError, match="most"):
+        DataGenerator(small_images, **options)

@@ -1,7 +1,7 @@
 """A data set: the images of a folder and what dataset.json says of them."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypedDict
 
@@ -66,15 +66,35 @@ def drawing_of(description: Description) -> str | None:
 
 
 @dataclass
+class Further:
+    """A folder of images that only train: those of its images that may.
+
+    ``description`` is dataset.json's content, or {}; ``checksum`` a SHA-256 over the images, once they are read.
+    """
+
+    folder: Path
+    images: Images
+    description: Description
+    checksum: str = ""
+
+
+@dataclass
 class Data:
     """The images of a run, checked, with what is known of them.
 
-    ``description`` is dataset.json's content, or {}; ``checksum`` a SHA-256 over all images used.
+    ``description`` is dataset.json's content, or {}; ``checksum`` a SHA-256 over all images used; ``further`` what only
+    trains, beside them.
     """
 
     images: Images
     description: Description
     checksum: str
+    further: list[Further] = field(default_factory=list)
+
+    @property
+    def checksums(self) -> list[str]:
+        """Those of the images and of each further folder's."""
+        return [self.checksum, *(further.checksum for further in self.further)]
 
     @property
     def note(self) -> str | None:

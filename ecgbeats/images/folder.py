@@ -20,6 +20,7 @@ from ecgbeats.command import InputError
 from ecgbeats.folders import refuse_unfinished
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.image_files import decode
+from ecgbeats.images.memory import free_memory
 from ecgbeats.images.names import check_class_names
 from ecgbeats.records.symbols import CLASSES
 
@@ -28,8 +29,9 @@ import numpy as np
 
 # Files that file managers leave behind.
 _IGNORED = {"thumbs.db", "desktop.ini"}
-# The part of the free memory that decoded images may take; the rest is for the network.
-MEMORY_SHARE = 0.5
+# The part of the free memory that decoded images may take at least; the rest is for the network, which needs no more
+# than so many bytes.
+MEMORY_SHARE, FOR_THE_NETWORK = 0.5, 8 * 2**30
 LARGEST_IMAGE = 2**30  # bytes of a file
 # Images of one task of Images.check; one task for each image would be several times slower than one thread.
 _CHUNK = 256
@@ -47,7 +49,9 @@ class Images:
     classes : sequence of str, optional
         The class names in the order of the labels; by default as :func:`order_classes` gives.
     in_memory : bool, optional
-        Whether to keep decoded images. By default while they take at most half of the free memory.
+        Whether to keep decoded images (default while there is room, see :func:`keep_together`).
+    option : str
+        What the folder was given by, for errors.
 
     Attributes
     ----------
@@ -64,10 +68,10 @@ class Images:
         Where there is no folder or no image in it.
     """
 
-    def __init__(self, source, classes=None, in_memory: bool | None = None):
+    def __init__(self, source, classes=None, in_memory: bool | None = None, option: str = "--data"):
         if isinstance(source, (str, os.PathLike)):
             self.folder = Path(source)
-            by_class = list_folder(self.folder)
+            by_class = list_folder(self.folder, option)
         else:
             files = [Path(file) for file in source]
             if not files:
@@ -90,12 +94,7 @@ class Images:
         self.labels = np.repeat(
             np.arange(len(self.classes), dtype=np.int32), [len(by_class.get(c, [])) for c in self.classes]
         )
-        size = len(self.names) * IMAGE_SIZE * IMAGE_SIZE
-        if in_memory is None:
-            in_memory = size <= MEMORY_SHARE * free_memory()
-        self._pixels, self._shared = _make_room(len(self.names)) if in_memory else (None, None)
-        self._decoded = np.zeros(len(self.names), bool)
-        self._rows = np.arange(len(self.names))
+        keep_together([self], in_memory)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -256,6 +255,38 @@ def _make_room(images: int) -> tuple[np.ndarray, io.FileIO | None]:
     return np.frombuffer(mmap.mmap(file.fileno(), math.prod(shape)), np.uint8).reshape(shape), file
 
 
+def keep_together(parts: list[Images], in_memory: bool | None = None) -> None:
+    """Make one room in memory for the decoded images of all ``parts``, or for none of them.
+
+    By default if they take at most half of the free memory, or leave 8 GiB of it.
+    """
+    number = sum(map(len, parts))
+    if in_memory is None:
+        free = free_memory()
+        room = max(MEMORY_SHARE * free, free - FOR_THE_NETWORK)
+        in_memory = number * IMAGE_SIZE * IMAGE_SIZE <= room
+    pixels, shared = _make_room(number) if in_memory else (None, None)
+    decoded, rows = np.zeros(number, bool), np.arange(number)
+    for part in parts:
+        part._pixels, part._shared, part._decoded = pixels, shared, decoded
+        part._rows, rows = np.split(rows, [len(part)])
+
+
+def join(parts: list[Images]) -> Images:
+    """Return images of several folders as one, in this order; the ``parts`` were kept together, and have one list of classes."""
+    whole = parts[0].subset(np.arange(len(parts[0])))
+    if parts[1:]:
+        folders = [os.path.abspath(part.folder) for part in parts]
+        whole.folder = Path(os.path.commonpath(folders))
+        below = [os.path.relpath(folder, whole.folder) for folder in folders]
+        whole.names = [
+            f"{place}/{name}" for place, part in zip(below, parts, strict=True) for name in part.names
+        ]
+        whole.labels = np.concatenate([part.labels for part in parts])
+        whole._rows = np.concatenate([part._rows for part in parts])
+    return whole
+
+
 def limit_images(images: Images, limit: int, seed: int) -> Images:
     """Return at most ``limit`` images of each class, drawn at random by the seed."""
     random = np.random.default_rng([seed, limit])
@@ -266,18 +297,19 @@ def limit_images(images: Images, limit: int, seed: int) -> Images:
     return images.subset(np.concatenate(kept))
 
 
-def list_folder(folder: Path) -> dict[str, list[str]]:
+def list_folder(folder: Path, option: str = "--data") -> dict[str, list[str]]:
     """Return the image files of each class folder in ``folder``, as sorted paths below it.
 
-    Hidden files, and class folders without any file, are passed over. Raises InputError if nothing is left.
+    Hidden files, and class folders without any file, are passed over. Raises InputError, naming the ``option`` that gave
+    the folder, if nothing is left.
     """
     remedy = "give a folder with one sub-folder of images for each class (make_dataset.py)"
-    entries = _shown(reading.list_folder(folder, f"--data {folder}", remedy))
+    entries = _shown(reading.list_folder(folder, f"{option} {folder}", remedy))
     refuse_unfinished(folder, "make the data set again")
     by_class, strange = {}, _strange(entries)
     for class_name in sorted(entry.name for entry in entries if _is(entry.is_dir)):
         path = folder / class_name
-        entries = _shown(reading.list_folder(path, f"--data {folder}: {class_name}", "mend or remove it"))
+        entries = _shown(reading.list_folder(path, f"{option} {folder}: {class_name}", "mend or remove it"))
         strange += _strange(entries) + [
             f"{entry.path} (a folder, where images are)" for entry in entries if _is(entry.is_dir)
         ]
@@ -286,12 +318,12 @@ def list_folder(folder: Path) -> dict[str, list[str]]:
             by_class[class_name] = sorted(names)
     if strange:
         raise InputError(
-            f"--data {folder} holds {len(strange)} that can be no image, the first is {min(strange)}; mend or remove "
+            f"{option} {folder} holds {len(strange)} that can be no image, the first is {min(strange)}; mend or remove "
             f"{'it' if len(strange) == 1 else 'them'}"
         )
     if not by_class:
         raise InputError(
-            f"--data {folder} holds no class folders with images; give a folder with one sub-folder for each class, "
+            f"{option} {folder} holds no class folders with images; give a folder with one sub-folder for each class, "
             "or make one with make_dataset.py"
         )
     return by_class
@@ -331,23 +363,3 @@ def order_classes(names) -> list[str]:
         if set(names) <= set(scheme):
             return [name for name in scheme if name in names]
     return sorted(names)
-
-
-def free_memory() -> int:
-    """Return how many bytes this process may still take, by the machine and by its container."""
-    free = []
-    try:
-        with open("/proc/meminfo") as file:
-            fields = dict(line.split(":") for line in file)
-        free.append(int(fields["MemAvailable"].split()[0]) * 1024)
-    except (OSError, KeyError, ValueError):  # no Linux
-        free.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
-        try:
-            free.append(int(Path(limit).read_text()) - int(Path(used).read_text()))
-        except (OSError, ValueError):  # not in such a container, or without a limit ("max")
-            continue
-    return max(0, min(free))

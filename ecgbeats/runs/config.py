@@ -33,6 +33,8 @@ class Options(TypedDict, total=False):
     augment_classes: str
     shift: Count
     balance: Share
+    most: AtLeastOne | None
+    further: list[str] | None
     split: Required[Annotated[str, Meta(min_length=1)]]
     folds: Required[Annotated[int, Meta(ge=2, lt=2**31)] | None]
     fold: Required[Count | None]
@@ -56,6 +58,16 @@ class Sizes(TypedDict):
     test: Count
 
 
+class FurtherFolder(TypedDict):
+    """A folder of --further: how many of its images train, and the checksum of those that might."""
+
+    data: str
+    images: Count
+    sha256: str
+    drawing: NotRequired[str | None]
+    made: NotRequired[str | None]
+
+
 class Config(TypedDict):
     """config.json."""
 
@@ -76,6 +88,7 @@ class Config(TypedDict):
     protocol: NotRequired[RecordList | None]
     classes: Annotated[list[str], Meta(min_length=1)]
     images: Sizes
+    further: NotRequired[list[FurtherFolder]]
     train_records: NotRequired[list[str] | None]
     validation_records: NotRequired[list[str] | None]
     test_records: NotRequired[list[str] | None]
@@ -111,7 +124,13 @@ def need_config(folder: Path) -> Config:
 
 def used_options(options: argparse.Namespace) -> dict:
     """Return the options as config.json keeps them."""
-    return {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
+
+    def plain(value):
+        if isinstance(value, list):
+            return [plain(one) for one in value]
+        return str(value) if isinstance(value, Path) else value
+
+    return {name: plain(value) for name, value in vars(options).items()}
 
 
 def describe_run(
@@ -121,8 +140,12 @@ def describe_run(
     devices: list[str],
     precision: str,
     before: dict | None,
+    further: list[int],
 ) -> dict:
-    """Return config.json's content: all that is needed to run this again."""
+    """Return config.json's content: all that is needed to run this again.
+
+    ``further`` counts the images that train of each of the further folders.
+    """
     from importlib.metadata import PackageNotFoundError, version
 
     import keras
@@ -157,5 +180,15 @@ def describe_run(
         "protocol": parts.protocol.content,
         "classes": data.images.classes,
         "images": {part: len(getattr(parts, part)) for part in PARTS},
+        "further": [
+            {
+                "data": str(folder.folder),
+                "images": count,
+                "sha256": folder.checksum,
+                "drawing": drawing_of(folder.description),
+                "made": folder.description.get("made"),
+            }
+            for folder, count in zip(data.further, further, strict=True)
+        ],
         **records,
     }

@@ -1,4 +1,6 @@
-"""How batches reach Keras' fit, in their order, on both backends."""
+"""How batches reach Keras' fit, in their order, on both backends, from the batch on that a run has come to."""
+
+from ecgbeats.runs.time_limit import TimeIsUp
 
 
 def build_metrics(model, batches) -> None:
@@ -53,3 +55,43 @@ def _rest(batches, first: int):
             return batches[first + i]
 
     return Rest(workers=batches.workers, max_queue_size=batches.max_queue_size)
+
+
+def fit(model, training, validation, recorder, first: int, batch: int, options) -> bool:
+    """Train from ``batch`` of epoch ``first`` on (both from 0); return whether the time limit ended it early.
+
+    ``training`` and ``validation`` are DataGenerators, ``recorder`` is the callback, ``options`` are train_keras.py's.
+    """
+    import keras
+
+    if batch:
+        print(f"going on in epoch {first + 1}, after {batch} of {len(training)} batches", flush=True)
+    elif first:
+        print(f"going on after epoch {first}", flush=True)
+    if batch or keras.backend.backend() == "jax":
+        build_metrics(model, training)
+    # First, last epoch and first batch: the rest of an epoch that was broken off, then the whole ones, if any are left.
+    stretches = [(first, options.epochs, 0)]
+    if batch:
+        stretches = [(first, first + 1, batch), (first + 1, options.epochs, 0)]
+    try:
+        for begin, end, first_batch in stretches:
+            if begin == end:
+                continue
+            training.set_epoch(begin)
+            model.fit(
+                feed(training, first_batch),
+                validation_data=feed(validation),
+                epochs=end,
+                initial_epoch=begin,
+                shuffle=False,  # the generator shuffles, by its own seed
+                verbose=0,
+                callbacks=[recorder],
+            )
+    except TimeIsUp:
+        print(f"stopping before --max-hours {options.max_hours:g}: {len(recorder.rows)} whole epochs done")
+        if not recorder.rows:
+            print("no epoch has ended; scoring the network as it is")
+            recorder.save_network()
+        return True
+    return False

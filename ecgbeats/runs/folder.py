@@ -18,9 +18,9 @@ STATE_FILE = "training_state.npz"
 # Where one of these is, a folder holds a run, or evaluate_keras.py's results, or a cross-validation.
 RUN_FILES = ("config.json", "log.csv", "best.keras", "metrics.json", "fold-0")
 # What may differ when a run is resumed: where it happens and for how long, not what is computed.
-FREE_ON_RESUME = ("data", "output", "devices", "max_hours", "resume")
+FREE_ON_RESUME = ("data", "further", "output", "devices", "max_hours", "resume")
 # What runs did before there were these options.
-EARLIER = {"shift": 0, "balance": 0.0, "keep": "best"}
+EARLIER = {"shift": 0, "balance": 0.0, "most": None, "keep": "best"}
 
 
 # Whose lock a process holds while it writes to the folder.
@@ -64,6 +64,9 @@ def is_finished(folder: Path, options: argparse.Namespace) -> bool:
         for name in now
         if name not in (*FREE_ON_RESUME, "split", *follows) and before.get(name) != now[name]
     ]
+    folders, now_given = (len(given.get("further") or []) for given in (before, now))
+    if folders != now_given:
+        different.append(f"--further (then {folders} folders, now {now_given})")
     then, wanted = protocol_of(config), read_protocol(options.split)
     if not then.is_same(wanted):
         changed = (
@@ -87,6 +90,12 @@ def check_run(folder: Path, data: Data, options: argparse.Namespace) -> dict | N
         raise InputError(
             f"--resume: --data {options.data} is not what the run in {folder} was trained on (another checksum); "
             "give the same images, or choose another --output"
+        )
+    further = [folder["sha256"] for folder in (config or {}).get("further", [])]
+    if config is not None and further != data.checksums[1:]:
+        raise InputError(
+            f"--resume: --further {' '.join(str(one.folder) for one in data.further)} is not what the run in {folder} was "
+            "trained on (other checksums); give the same folders in the same order, or choose another --output"
         )
     return config
 

@@ -18,6 +18,13 @@ def make_parser(description: str, models: Iterable[str]) -> command.Parser:
     add = parser.add_argument
     at_least_one = command.whole_number(1)
     add("--data", metavar="DIR", type=Path, required=True, help="images, one sub-folder for each class")
+    add(
+        "--further",
+        nargs="+",
+        metavar="DIR",
+        type=Path,
+        help="images that only train, beside --data's: of these folders those of the patients that train",
+    )
     add("--output", metavar="DIR", type=Path, required=True, help="the run folder to make")
     add("--model", default="fast", metavar="NAME", help=f"one of {', '.join(models)} (default fast)")
     add(
@@ -61,6 +68,13 @@ def make_parser(description: str, models: Iterable[str]) -> command.Parser:
         type=command.share,
         metavar="X",
         help="draw rare classes more often: 0 as they occur, 1 all classes alike (default by network)",
+    )
+    add(
+        "--most",
+        type=at_least_one,
+        metavar="N",
+        help="an epoch draws at most N images of each class of a patient, others each time, so that patients count "
+        "alike (default all)",
     )
     add(
         "--split",
@@ -113,7 +127,14 @@ def check_options(parser: command.Parser, options: argparse.Namespace, models) -
     """Leave with an error for options that do not go together or are out of range."""
     if options.model not in models:
         parser.error(f"--model {options.model}: no such network; choose from {', '.join(models)}")
-    read_protocol(options.split)  # a list that is not in order is told before all else
+    protocol = read_protocol(options.split)  # a list that is not in order is told before all else
+    if options.further and not protocol.keeps_patients_apart:
+        parser.error(
+            f"--further needs --split records or a list of records: with {options.split} it would hold beats of patients "
+            "that test"
+        )
+    if options.most and options.balance:
+        parser.error("--most and --balance do not go together; leave --balance out, or make it 0")
     if options.fold is not None and options.folds is None:
         parser.error("--fold needs --folds: the number of folds")
     if options.augment_classes != "all" and not options.augment:
@@ -132,6 +153,6 @@ def fill_in_recipe(options: argparse.Namespace, recipe) -> None:
     if options.shift is None:  # 0 is a choice, too
         options.shift = min(recipe.shift, options.epochs // 2)
     if options.balance is None:
-        options.balance = recipe.balance
+        options.balance = 0.0 if options.most else recipe.balance
     options.batch_size = options.batch_size or recipe.batch_size
     options.learning_rate = options.learning_rate or recipe.learning_rate

@@ -197,7 +197,7 @@ class Recorder(keras.callbacks.Callback):
             "learning_rate": _digits(self.schedule(len(self.batches) * (epoch + 1) - 1)),
             "seconds": round(ended - self._started, 2),
             "images_per_second": round(
-                len(self.batches.images) / (self._evaluation_started - self._started), 1
+                self.batches.images_of_epoch / (self._evaluation_started - self._started), 1
             ),
         }
 

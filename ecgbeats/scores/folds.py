@@ -64,21 +64,21 @@ class Folds(TypedDict):
     pooled: NotRequired[Pooled]
 
 
-def check_fold_data(folders: list[Path], checksum: str | None = None) -> None:
+def check_fold_data(folders: list[Path], checksums: list[str] | None = None) -> None:
     """Raise InputError unless all folds that were begun were trained on the same images.
 
-    ``checksum`` is that of --data's images, where they are at hand; otherwise the folds are compared.
+    ``checksums`` are those of --data's images and of --further's, where they are at hand; otherwise the folds are compared.
     """
     first = None
     for folder in folders:
         config = read_config(folder)
         if config is None:
             continue
-        found = config.get("data_sha256")
-        if checksum is None:
-            first, checksum = folder, found
-        if found != checksum:
-            other = f"those of {first}" if first else "those of --data"
+        found = [config.get("data_sha256"), *(further["sha256"] for further in config.get("further", []))]
+        if checksums is None:
+            first, checksums = folder, found
+        if found != checksums:
+            other = f"those of {first}" if first else "those of --data and --further"
             raise InputError(
                 f"{folder} was trained on other images than {other} (another checksum); "
                 "give the same images, or remove the wrong folder to train its fold again"

@@ -4,7 +4,7 @@ import os
 import shutil
 
 from ecgbeats.command import InputError
-from ecgbeats.images import folder
+from ecgbeats.images import folder, memory
 from ecgbeats.images.folder import Images, order_classes
 
 import cv2
@@ -110,7 +110,7 @@ def test_the_checksum_tells_data_apart(small_images, image_maker, tmp_path):
 READ_ALL = """
 import sys
 from ecgbeats import command
-from ecgbeats.images import folder
+from ecgbeats.images import folder, memory
 from ecgbeats.images.folder import Images
 
 folder._MANY_IMAGES, folder._CHUNK = 20, 7
@@ -156,3 +156,31 @@ def test_a_broken_image_is_named_by_processes_too(small_images, tmp_path, refuse
 
 def test_a_killed_process_is_told(small_images, refused):
     refused(read_all(small_images, "killed"), str(small_images), "memory")
+
+
+def test_images_are_kept_together_or_not_at_all(small_images, monkeypatch):
+    size = 128 * 128
+    for free, kept in [(239 * size, False), (240 * size, True)]:
+        parts = [Images(small_images, in_memory=False) for _ in range(2)]
+        monkeypatch.setattr(folder, "free_memory", lambda free=free: free)
+        folder.keep_together(parts)
+        assert [part.in_memory for part in parts] == [kept, kept]
+    # Where much is free, all but what a network needs.
+    monkeypatch.setattr(folder, "FOR_THE_NETWORK", 10 * size)
+    monkeypatch.setattr(folder, "free_memory", lambda: 70 * size)
+    assert Images(small_images).in_memory
+    monkeypatch.setattr(folder, "free_memory", lambda: 69 * size)
+    assert not Images(small_images).in_memory
+
+
+def test_files_that_the_kernel_keeps_are_no_used_memory(tmp_path, monkeypatch):
+    for name, text in {
+        "memory.max": "5000",
+        "memory.current": "4500",
+        "memory.stat": "anon 500\nfile 4000\ninactive_file 3000\nactive_file 900\nshmem 100",
+    }.items():
+        (tmp_path / name).write_text(text + "\n")
+    monkeypatch.setattr(memory, "_CGROUPS", [(tmp_path, "memory.max", "memory.current")])
+    assert memory.free_memory() == 5000 - 600
+    (tmp_path / "memory.stat").unlink()
+    assert memory.free_memory() == 500
