@@ -42,8 +42,8 @@ def main(arguments: list[str]) -> None:
     )
     options, rest = parser.parse_known_args(arguments)
     for option in rest:
-        if option.partition("=")[0] in ("--split", "--fold", "--resume"):
-            parser.error(f"{option} is set by this script; leave it out")
+        if option.partition("=")[0] in ("--split", "--fold", "--further", "--resume"):
+            parser.error(f"{option} is set by this script, or not for it; leave it out")
     command.check_output(options.output)
     runs = [run_options(options, rest, fold) for fold in range(options.folds)]
     train_runs(runs, lambda images, run: choose_parts(images, options.folds, runs.index(run), options.beats))
