@@ -59,6 +59,7 @@ def test_config_tells_all_of_the_run(first, small_images):
     config = read(first[0], "config.json")
     assert config["options"] == {
         "data": str(small_images),
+        "further": None,
         "output": str(first[0]),
         "model": "fast",
         "epochs": 2,
@@ -68,6 +69,7 @@ def test_config_tells_all_of_the_run(first, small_images):
         "augment_classes": "all",
         "shift": 1,
         "balance": 0.25,
+        "most": None,
         "split": "beats",
         "folds": None,
         "fold": None,

@@ -165,12 +165,6 @@ def test_images_are_kept_together_or_not_at_all(small_images, monkeypatch):
         monkeypatch.setattr(folder, "free_memory", lambda free=free: free)
         folder.keep_together(parts)
         assert [part.in_memory for part in parts] == [kept, kept]
-    # Where much is free, all but what a network needs.
-    monkeypatch.setattr(folder, "FOR_THE_NETWORK", 10 * size)
-    monkeypatch.setattr(folder, "free_memory", lambda: 70 * size)
-    assert Images(small_images).in_memory
-    monkeypatch.setattr(folder, "free_memory", lambda: 69 * size)
-    assert not Images(small_images).in_memory
 
 
 def test_files_that_the_kernel_keeps_are_no_used_memory(tmp_path, monkeypatch):
