@@ -83,6 +83,8 @@ def test_each_fold_has_further_images_of_its_own_patients(small_images, more, tm
         assert f"An epoch draws {cells(small_images, more, trains)} of " in result.stdout
         assert config["options"]["further"] == list(map(str, more))
         assert (config["options"]["most"], config["options"]["balance"]) == (2, 0)
+        report = (tmp_path / "run" / f"fold-{fold}" / "report.html").read_text()
+        assert f"Beside them trained {expected[1]} images of {more[1]}." in report
 
 
 @pytest.mark.parametrize(

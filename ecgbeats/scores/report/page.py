@@ -205,7 +205,8 @@ def origin_values(run: Run, model) -> dict:
         "source": run.description.get("source"),
         "report_command": shlex.join(here),
         "options_as_given": {
-            f"--{name.replace('_', '-')}": value for name, value in run.config["options"].items()
+            f"--{name.replace('_', '-')}": shlex.join(value) if isinstance(value, list) else value
+            for name, value in run.config["options"].items()
         },
         "records": {f"{part} records": " ".join(run.records(part)) for part in PARTS},
     }
