@@ -32,6 +32,7 @@ from ecgbeats.process import terminal
 from ecgbeats.records.annotations import annotator_suffix
 from ecgbeats.records.changes import Changes
 from ecgbeats.records.headers import read_header
+from ecgbeats.records.noise import as_typed, decibels
 from ecgbeats.records.record import Beats
 from ecgbeats.records.rhythms import RHYTHMS
 from ecgbeats.records.sources import SOURCES, Source, choose_annotated, choose_records, find_source, shorten
@@ -121,6 +122,13 @@ def read_options(arguments: list[str]):
         help="set each record's N and V at the intervals of this rhythm, for training (default as recorded)",
     )
     parser.add_argument(
+        "--noise",
+        type=decibels,
+        metavar="DB",
+        help="add baseline wander and electrode motion at this signal-to-noise ratio in decibels, or at ratios of a "
+        "range such as 6-24 (default none)",
+    )
+    parser.add_argument(
         "--annotator",
         type=annotator_suffix,
         default=ANNOTATOR,
@@ -138,7 +146,10 @@ def read_options(arguments: list[str]):
         help="at most N beats of each class, drawn evenly over the records (default all)",
     )
     parser.add_argument(
-        "--seed", type=command.seed, default=0, help="which beats --limit draws, and of --rhythm (default 0)"
+        "--seed",
+        type=command.seed,
+        default=0,
+        help="which beats --limit draws, and of --rhythm and --noise (default 0)",
     )
     parser.add_argument(
         "--jobs",
@@ -177,7 +188,7 @@ def plan_dataset(sources: list[Source], options, pool: Executor) -> Plan:
     if len(source_of) < len(wanted):
         print(f"Left out, without annotations: {len(wanted) - len(source_of)} of {len(wanted)} records")
     paths = [source.folder / name for name, source in source_of.items()]
-    changes = Changes(options.rhythm, seed=options.seed)
+    changes = Changes(options.rhythm, options.noise, options.seed)
     read = functools.partial(read_beats, annotator=options.annotator, lead=options.lead, changes=changes)
     annotated = dict(zip(source_of, pool.map(read, paths), strict=True))
     digest = hashlib.sha256()
@@ -199,6 +210,7 @@ def plan_dataset(sources: list[Source], options, pool: Executor) -> Plan:
         "drawing": options.drawing,
         "lead": options.lead,
         "rhythm": options.rhythm,
+        "noise": as_typed(options.noise) if options.noise else None,
         "annotator": options.annotator,
         "records": list(source_of),
         "limit": options.limit,

@@ -13,6 +13,7 @@ from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.images.drawings.paper import draw, windows
 from ecgbeats.images.names import parse_image_name
 from ecgbeats.images.preview import sample_evenly
+from ecgbeats.records.noise import add_noise
 from ecgbeats.records.rhythms import fibrillate
 from ecgbeats.records.symbols import CLASSES
 from ecgbeats.records.wfdb_files import read_record
@@ -183,11 +184,31 @@ def test_a_made_rhythm_says_so(mitdb, tmp_path):
     assert "MADE, not as recorded: rhythm fibrillation" in evaluated.stdout, evaluated.stderr
 
 
-def test_a_data_set_of_before_there_were_rhythms_is_the_same(strips, mitdb, tmp_path):
+def test_noise_is_added_before_the_beats_are_drawn(svdb, tmp_path):
+    output = tmp_path / "data"
+    arguments = [svdb, "--records", "801", "--limit", 5, "--classes", "aami", "--output", output]
+    result = make(*arguments, "--noise", "6-24", "--seed", 2)
+    assert result.returncode == 0, result.stderr
+    assert "MADE, not as recorded: noise at 6-24 dB" in result.stdout
+    assert read_description(output)["options"]["noise"] == "6-24"
+    noisy = add_noise(read_record(svdb / "801"), [6.0, 24.0], 2)
+    draw_beat = DRAWINGS["paper"](noisy)
+    for file in output.glob("?/*.png"):
+        [beat] = np.flatnonzero(noisy.samples == parse_image_name(file.name)[1])
+        assert (cv2.imread(str(file), cv2.IMREAD_UNCHANGED) == draw_beat(beat)).all()
+    assert "already holds" in make(*arguments, "--noise", "6-24.0", "--seed", 2).stdout
+    assert_refused(make(*arguments, "--noise", "-6", "--seed", 2), "--noise (then 6-24, now -6)")
+    assert_refused(make(*arguments, "--noise", "6-24"), "--seed (then 2, now 0)")
+    assert_refused(make(*arguments), "--noise (then 6-24, now None)")
+    for bad in ("nan", "24-6", "-99"):
+        assert_refused(make(*arguments, "--noise", bad), "argument --noise", "from -30 to 60", "such as 6-24")
+
+
+def test_a_data_set_of_before_there_were_rhythms_and_noise_is_the_same(strips, mitdb, tmp_path):
     shutil.copytree(strips, tmp_path / "data")
     file = tmp_path / "data" / "dataset.json"
     description = json.loads(file.read_text())
-    del description["options"]["rhythm"], description["made"]
+    del description["options"]["rhythm"], description["options"]["noise"], description["made"]
     file.write_text(json.dumps(description))
     arguments = ["--classes", "aami", "--drawing", "strips", "--records", "209", "--limit", 30]
     assert "already holds" in make(mitdb, "--output", tmp_path / "data", *arguments).stdout

@@ -22,6 +22,7 @@ class PlanOptions(TypedDict, total=False):
     drawing: str
     lead: str | None
     rhythm: str | None
+    noise: str | None
     annotator: str
     records: list[str]
     limit: Count | None

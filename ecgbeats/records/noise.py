@@ -41,6 +41,11 @@ def decibels(text: str) -> list[float]:
     return values
 
 
+def as_typed(decibels: list[float]) -> str:
+    """Return the words that :func:`decibels` makes this of, in one way."""
+    return "-".join(f"{value:g}" for value in decibels)
+
+
 def add_noise(
     record: Record, decibels: list[float], seed: int, kinds: tuple[str, ...] = ("wander", "motion")
 ) -> Record:
