@@ -14,8 +14,8 @@ from ecgbeats.records.record import Record
 
 import numpy as np
 
+from benchmarks.new_patients.beat_numbers import numbers
 from benchmarks.new_patients.made import KINDS, make_rhythm
-from benchmarks.new_patients.numbers import numbers
 from benchmarks.new_patients.patients import CLASSES, Patient
 from benchmarks.new_patients.scores import kept
 

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.new_patients import patients as readers
 from benchmarks.new_patients.adapt import first_minutes, trust_first
+from benchmarks.new_patients.beat_numbers import groups, numbers
 from benchmarks.new_patients.made import SHORTEST, make_rhythm
-from benchmarks.new_patients.numbers import groups, numbers
 from benchmarks.new_patients.patients import Patient, folds, read_patients
 from benchmarks.new_patients.scores import N, S, V, kept, summary
 
