@@ -8,6 +8,7 @@ from ecgbeats.images.names import record_names
 from ecgbeats.runs.config import Config, need_config, protocol_of
 from ecgbeats.runs.folder import FREE_ON_RESUME
 from ecgbeats.scores.aami import BEATS
+from ecgbeats.scores.aami import RATES as EC57_RATES
 from ecgbeats.scores.metrics import score
 from ecgbeats.scores.metrics_file import Metrics, Scores, read_metrics
 from ecgbeats.scores.predictions import read_predictions
@@ -19,6 +20,12 @@ from benchmarks.new_patients.scores import FEWEST
 
 ECTOPIC = ("S", "V")
 RATES = ("f1", "sensitivity", "ppv")
+# The scores that tables have, with their titles.
+HEADLINE = {"accuracy": "Accuracy"} | {
+    f"{name}_{rate}": f"{word} of {name}"
+    for name in ECTOPIC
+    for rate, word in zip(RATES, ("F1", "Sensitivity", "PPV"), strict=True)
+}
 BINS = 15  # of the calibration error
 QUARTILES = (25, 50, 75)
 
@@ -47,6 +54,11 @@ class Run:
     true: np.ndarray
     probabilities: np.ndarray
     classes: list[str]
+
+    @property
+    def network(self) -> Path:
+        """Its file."""
+        return self.folder / "best.keras"
 
     @property
     def seed(self) -> int:
@@ -86,8 +98,7 @@ def read_run(folder: Path) -> Run:
         raise InputError(f"{folder}: this run is not finished; go on with train_keras.py --resume")
     if classes != list(BEATS) or record_names(files) is None:
         raise InputError(f"{folder}: not a run of records with the classes {' '.join(BEATS)}; give another")
-    scored = score(true, probabilities, classes)
-    if any(scored[key] != metrics[key] for key in ("accuracy", "confusion_matrix")):
+    if score(true, probabilities, classes)["confusion_matrix"] != metrics["confusion_matrix"]:
         raise InputError(f"{folder}: metrics.json is not of its predictions.csv; copy the whole folder again")
     return Run(folder, config, metrics, files, true, probabilities, classes)
 
@@ -139,7 +150,7 @@ def headline(scores: Scores) -> dict:
         found |= {f"{name}_{rate}": scores["per_class"][name][rate] for rate in RATES}
     if "ec57" in scores:
         for kind, figures in scores["ec57"]["gross"].items():
-            found |= {f"{kind}_{name}": value for name, value in figures.items() if isinstance(value, float)}
+            found |= {f"{kind}_{name}": figures[name] for name in EC57_RATES}
     return found
 
 
@@ -213,19 +224,17 @@ def describe(by_protocol: dict[str, list[dict]]) -> str:
 
 def main_table(parts: dict[str, list[dict]]) -> str:
     """Return a row for each part: accuracy, RATES of S and V, calibration error."""
-    keys = ["accuracy", *(f"{name}_{rate}" for name in ECTOPIC for rate in RATES), "calibration_error"]
-    titles = [f"{word} of {name}" for name in ECTOPIC for word in ("F1", "sensitivity", "PPV")]
+    keys = [*HEADLINE, "calibration_error"]
     rows = [
         [name, len(of), f"{of[0]['beats']:,d}", *(spread([one.get(key) for one in of], key) for key in keys)]
         for name, of in parts.items()
     ]
-    return harness.table(["Protocol", "Seeds", "Test beats", "Accuracy", *titles, "Calibration error"], rows)
+    return harness.table(["Protocol", "Seeds", "Test beats", *HEADLINE.values(), "Calibration error"], rows)
 
 
 def standard_table(parts: dict[str, list[dict]]) -> str:
     """Return a row for each part: EC57's gross figures."""
-    names = ("sensitivity", "positive_predictivity", "false_positive_rate")
-    keys = [f"{kind}_{name}" for kind in ("SVEB", "VEB") for name in names]
+    keys = [f"{kind}_{name}" for kind in ("SVEB", "VEB") for name in EC57_RATES]
     rows = [
         [name, *(spread([one.get(key) for one in of], key) for key in keys)] for name, of in parts.items()
     ]
@@ -246,7 +255,7 @@ def patient_table(by_protocol: dict[str, list[dict]]) -> str:
             low, middle, high = (
                 in_digits(value, name) for value in np.mean([one["quartiles"] for one in of], axis=0)
             )
-            cells.append(f"{middle} ({low} to {high})")
+            cells.append(f"{middle} ({low.removesuffix(' %')} to {high.removesuffix(' %')})")
         rows.append([protocol, *cells])
     header = ["Patients", "F1 of S", "Patients", "F1 of V", "Patients", "Accuracy"]
     return harness.table(["Protocol", *header], rows)
@@ -271,8 +280,8 @@ def spread(values: list[float | None], key: str) -> str:
     """Return the mean of some scores and, of several, their range; "-" where one is not defined."""
     if None in values:
         return "-"
-    around = f" ({in_digits(min(values), key)} to {in_digits(max(values), key)})" if len(values) > 1 else ""
-    return in_digits(float(np.mean(values)), key) + around
+    low, high = (in_digits(end, key).removesuffix(" %") for end in (min(values), max(values)))
+    return in_digits(float(np.mean(values)), key) + (f" ({low} to {high})" if len(values) > 1 else "")
 
 
 def in_digits(value: float, key: str) -> str:

@@ -1,6 +1,7 @@
 """What noise does to a network: the same test beats drawn with more and more of it, as a curve."""
 
 import csv
+import hashlib
 from pathlib import Path
 
 from ecgbeats import command
@@ -16,11 +17,11 @@ import numpy as np
 
 import make_dataset
 from benchmarks import harness
-from benchmarks.new_patients.by_protocol import ECTOPIC, RATES, Run, headline, spread
+from benchmarks.new_patients.by_protocol import HEADLINE, Run, headline, spread
 
 CLEAN = "clean"
 ALIKE = 0.995  # share of clean beats that must be taken for the same class as in predictions.csv
-CURVES = {"accuracy": "Accuracy", "V_f1": "F1 of V", "S_f1": "F1 of S"}
+CURVES = ("accuracy", "V_f1", "S_f1")
 
 
 def measure(runs: list[Run], source: str, levels: list[int], output: Path) -> list[dict]:
@@ -38,7 +39,7 @@ def measure(runs: list[Run], source: str, levels: list[int], output: Path) -> li
     for name, folder in folders.items():
         images = None
         for run in runs:
-            kept = output / f"noise-{name}-{run.seed}.npy"
+            kept = output / f"noise-{name}-{digest(run.network)}.npy"
             if not kept.exists():
                 images = images or read_images(run, folder)
                 with command.whole_file(kept) as partial:
@@ -76,11 +77,15 @@ def predict(run: Run, images: Images) -> np.ndarray:
     """Return the probabilities that the run's network gives: float32, shape (images, classes)."""
     from DataGenerator import DataGenerator
 
-    network = run.folder / "best.keras"
-    model, _ = load_model(network, IMAGE_SIZE)
+    model, _ = load_model(run.network, IMAGE_SIZE)
     probabilities = prediction.predict(model, DataGenerator(images, shuffle=False, devices=1))
-    prediction.check_probabilities(probabilities, network)
+    prediction.check_probabilities(probabilities, run.network)
     return probabilities
+
+
+def digest(file: Path) -> str:
+    """Return what tells a file from others, short."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
 
 
 def check_same(run: Run, probabilities: np.ndarray) -> None:
@@ -107,13 +112,13 @@ def plot(rows: list[dict]):
     names = list(dict.fromkeys(row["noise"] for row in rows))
     figure = new_figure(6.4, 3.6)
     axes = figure.add_subplot()
-    for colour, marker, (key, label) in zip(COLOURS, "os^", CURVES.items(), strict=False):
+    for colour, marker, key in zip(COLOURS, "os^", CURVES, strict=False):
         values = np.array([[row[key] for row in rows if row["noise"] == name] for name in names], float)
         places = np.arange(len(names))
         axes.fill_between(
             places, values.min(axis=1), values.max(axis=1), color=colour, alpha=0.2, linewidth=0
         )
-        axes.plot(places, values.mean(axis=1), color=colour, marker=marker, markersize=4, label=label)
+        axes.plot(places, values.mean(axis=1), color=colour, marker=marker, markersize=4, label=HEADLINE[key])
     axes.set_xticks(range(len(names)), names)
     axes.set_xlabel("Signal-to-noise ratio (dB)", fontsize=9)
     axes.set_ylim(0, 1)
@@ -124,10 +129,8 @@ def plot(rows: list[dict]):
 
 def describe(rows: list[dict]) -> str:
     """Return a Markdown table: a row for each level of noise."""
-    keys = ["accuracy", *(f"{name}_{rate}" for name in ECTOPIC for rate in RATES)]
-    titles = [f"{word} of {name}" for name in ECTOPIC for word in ("F1", "sensitivity", "PPV")]
     table = []
     for name in dict.fromkeys(row["noise"] for row in rows):
         of = [row for row in rows if row["noise"] == name]
-        table.append([name, *(spread([row[key] for row in of], key) for key in keys)])
-    return harness.table(["Signal-to-noise ratio, dB", "Accuracy", *titles], table) + "\n"
+        table.append([name, *(spread([row[key] for row in of], key) for key in HEADLINE)])
+    return harness.table(["Signal-to-noise ratio, dB", *HEADLINE.values()], table) + "\n"
