@@ -26,7 +26,6 @@ HEADLINE = {"accuracy": "Accuracy"} | {
     for name in ECTOPIC
     for rate, word in zip(RATES, ("F1", "Sensitivity", "PPV"), strict=True)
 }
-BINS = 15  # of the calibration error
 QUARTILES = (25, 50, 75)
 
 
@@ -126,7 +125,7 @@ def score_run(run: Run) -> dict:
     """Return what a run says of new patients, ready for JSON.
 
     ``all`` and, of DS2, ``without_record_202``: see :func:`headline`, and ``ec57`` as metrics.json has it;
-    ``calibration_error``; ``patients``: see :func:`patient_quartiles`; ``records``: see :func:`count_by_record`.
+    ``patients``: see :func:`patient_quartiles`; ``records``: see :func:`count_by_record`.
     """
     predicted = run.probabilities.argmax(axis=1)
     patients = protocol_of(run.config).patients_of(run.records)
@@ -134,7 +133,6 @@ def score_run(run: Run) -> dict:
         "seed": run.seed,
         "folder": run.folder.name,
         "all": headline(run.metrics),
-        "calibration_error": calibration_error(run.true, run.probabilities),
         "patients": patient_quartiles(run.true, predicted, patients),
         "records": count_by_record(run.true, predicted, run.records),
     }
@@ -144,24 +142,16 @@ def score_run(run: Run) -> dict:
 
 
 def headline(scores: Scores) -> dict:
-    """Return accuracy and RATES of S and V, and the standard's gross figures where ``scores`` has them."""
+    """Return accuracy and RATES of S and V, and calibration error and the standard's gross figures where they are told."""
     found = {"beats": scores["test_images"], "accuracy": scores["accuracy"]}
+    if "reliability" in scores:
+        found["calibration_error"] = scores["reliability"]["expected_calibration_error"]
     for name in ECTOPIC:
         found |= {f"{name}_{rate}": scores["per_class"][name][rate] for rate in RATES}
     if "ec57" in scores:
         for kind, figures in scores["ec57"]["gross"].items():
             found |= {f"{kind}_{name}": figures[name] for name in EC57_RATES}
     return found
-
-
-def calibration_error(true: np.ndarray, probabilities: np.ndarray) -> float:
-    """Return the expected calibration error: how far, in BINS of equal width, confidence is from the share right.
-
-    Source: Guo et al., On Calibration of Modern Neural Networks (ICML 2017).
-    """
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == true
-    place = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    return float(np.abs(np.bincount(place, confidence.astype(float) - right)).sum() / len(true))
 
 
 def patient_quartiles(true: np.ndarray, predicted: np.ndarray, patients: np.ndarray) -> dict:
@@ -209,7 +199,7 @@ def describe(by_protocol: dict[str, list[dict]]) -> str:
     """Return Markdown tables of what :func:`score_run` says of each protocol's runs."""
     parts = {}
     for name, runs in by_protocol.items():
-        parts[name] = [run["all"] | {"calibration_error": run["calibration_error"]} for run in runs]
+        parts[name] = [run["all"] for run in runs]
         if "without_record_202" in runs[0]:
             parts[f"{name}, without record 202"] = [run["without_record_202"] for run in runs]
     texts = ["Mean over the seeds, and their range.", main_table(parts), standard_table(parts)]

@@ -76,6 +76,9 @@ def test_scores_are_scikit_learns_and_the_runs_own(runs):
         expected = f1_score(true, predicted, labels=["S", "V"], average=None)
         assert [one["all"]["S_f1"], one["all"]["V_f1"]] == pytest.approx(expected.tolist())
         assert one["all"]["VEB_sensitivity"] == metrics["ec57"]["gross"]["VEB"]["sensitivity"]
+        if "reliability" in metrics:
+            told = metrics["reliability"]["expected_calibration_error"]
+            assert one["all"]["calibration_error"] == told
         assert one["without_record_202"]["accuracy"] == metrics["without_record_202"]["accuracy"]
         of_232 = [row for row in table if "232_" in row["file"]]
         s_found = sum(row["true"] == row["predicted"] == "S" for row in of_232)
@@ -93,14 +96,6 @@ def test_scores_are_scikit_learns_and_the_runs_own(runs):
     values = [one["all"]["S_f1"] for one in scored]
     assert f"| {np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f}) |" in text
     assert "| ds1-ds2, without record 202 | 2 | 1,890 |" in text
-
-
-def test_calibration_error():
-    true = np.zeros(100, int)
-    probabilities = np.tile([0.8, 0.2], (100, 1))
-    assert by_protocol.calibration_error(true, probabilities) == pytest.approx(0.2)
-    probabilities[:20] = [0.2, 0.8]  # eight in ten are right
-    assert by_protocol.calibration_error(true, probabilities) == pytest.approx(0)
 
 
 def test_runs_that_do_not_belong_together_are_refused(runs, tmp_path):
