@@ -12,6 +12,7 @@ from ecgbeats.scores.aami import RATES as EC57_RATES
 from ecgbeats.scores.metrics import score
 from ecgbeats.scores.metrics_file import Metrics, Scores, read_metrics
 from ecgbeats.scores.predictions import read_predictions
+from ecgbeats.scores.words import rounded
 
 import numpy as np
 
@@ -124,8 +125,8 @@ def check_alike(one: Run, other: Run) -> None:
 def score_run(run: Run) -> dict:
     """Return what a run says of new patients, ready for JSON.
 
-    ``all`` and, of DS2, ``without_record_202``: see :func:`headline`, and ``ec57`` as metrics.json has it;
-    ``patients``: see :func:`patient_quartiles`; ``records``: see :func:`count_by_record`.
+    ``all`` and, of DS2, ``without_record_202``: see :func:`headline`; ``patients``: see :func:`patient_quartiles`;
+    ``records``: see :func:`count_by_record`.
     """
     predicted = run.probabilities.argmax(axis=1)
     patients = protocol_of(run.config).patients_of(run.records)
@@ -277,4 +278,4 @@ def spread(values: list[float | None], key: str) -> str:
 def in_digits(value: float, key: str) -> str:
     """Return a score as the tables have it: F1 and calibration error as numbers, the others in percent."""
     as_number = key in ECTOPIC or key.endswith(("f1", "calibration_error"))
-    return f"{value:.3f}" if as_number else f"{100 * value:.2f} %"
+    return rounded(value, 3) if as_number else rounded(100 * value, 2, 100) + " %"
