@@ -182,6 +182,28 @@ def fast(x):
     return layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(x))
 
 
+def columns(x):
+    """A network that reads the drawing "usual" column by column: 0.12 M parameters, 1.7 M multiply-adds.
+
+    There a place has its meaning: a bar at the left is another beat's, a row further down another measure. So each
+    filter of the first convolution is as high as the image, nothing is pooled, and the layer behind knows where what
+    was found.
+    """
+    from keras import layers
+
+    def normalized(x):
+        return layers.Activation("relu")(layers.BatchNormalization(momentum=MOMENTUM)(x))
+
+    def convolution(x, size, strides, padding="same"):
+        return normalized(layers.Conv2D(64, size, strides=strides, padding=padding, use_bias=False)(x))
+
+    height = x.shape[1]
+    x = convolution(x, (height, 4), (height, 4), "valid")
+    x = convolution(convolution(x, (1, 3), 1), (1, 3), (1, 2))
+    x = layers.Dropout(0.5)(layers.Flatten()(x))
+    return layers.Dropout(0.5)(normalized(layers.Dense(64, use_bias=False)(x)))
+
+
 @dataclass(frozen=True)
 class Network:
     """A network and the recipe that train_keras.py uses where no option says otherwise.
@@ -241,6 +263,14 @@ MODELS = {
         weight_decay=0.02,
         shift=6,
         balance=0.25,
+    ),
+    "columns": Network(
+        columns,
+        "small and quick, for the drawing usual and new patients",
+        learning_rate=3e-3,
+        epochs=4,
+        optimizer="adamw",
+        weight_decay=0.02,
     ),
 }
 

@@ -1,4 +1,4 @@
-"""The drawing "usual": the beat over the usual beat of its surroundings, its RR intervals, and the beats around it."""
+"""The drawing "usual": the beat over the usual beat of its surroundings, their difference, and its rhythm."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ BEAT_BAND = Strip(0, 52, 58, 1 / 160, 0.2)  # from 0.36 s before the beat to 0.4
 LOWEST, HIGHEST = -0.9, 1.2  # what the band shows, 1 being the swing of the record's late beats
 USUAL_GRAY = 150
 
-BAR_ROWS = slice(52, 80)
-BAR_WIDTH = 4  # pixels, a white one among them
-BARS_BEFORE = 19
-USUAL_BAR = 16  # pixels, the height of the record's usual RR interval
-BAR_GRAY = 96
-MARK_GRAY = 200  # the line at the usual RR interval of the beat's surroundings
+DIFFERENCE_ROWS = slice(52, 60)
+DIFFERENCE_GRAY = 100  # gray levels that a difference of 1 darkens the middle one by
 
-AROUND_ROWS = slice(80, IMAGE_SIZE)
-ROWS_A_BEAT = 2
-BEATS_BEFORE, BEATS_AFTER = 14, 9
-AROUND_COLUMN = 70  # of the beats
-AROUND_SECONDS = 1 / 60  # of a column
-FAINT = 8.0  # how much more faint waves darken a pixel than high ones
+BAR_ROWS = slice(60, 88)
+BAR_WIDTH = 5  # pixels
+BARS_BEFORE, BARS_AFTER = 16, 8
+USUAL_BAR = 14  # pixels, the height of the usual RR interval of the beat's surroundings
+BAR_GRAY = 96
+
+GAUGE_TOP = 88
+GAUGE_ROWS = 3  # of each of the GAUGES, a white one among them
+LEAST_SPREAD = 0.03  # added to the distance of the quartiles, which may be 0
+LEAST_RR = 0.02  # as a share of the usual one: two annotations may stand at one sample
 
 # A reference has to hold where half of the beats are early: it is made of those that come late.
 REACH = 64  # beats on each side that are its surroundings
@@ -80,26 +80,33 @@ class Beats:
 def drawer(record: Record) -> Callable[[int], np.ndarray]:
     """Return the function that draws a beat of ``record`` beside what is usual around it, given its index.
 
-    The image has three bands, which look alike whoever recorded the patient. At the top the beat at a fixed scale of
+    The image has four bands, which look alike whoever recorded the patient. At the top the beat at a fixed scale of
     time over the usual beat in gray, the median of those of the 128 beats around that come latest after the beat
-    before: is its form, and its P wave, unlike theirs? In the middle a bar for the RR interval that ends at each beat,
-    its own in black, in units of the record's usual RR interval, with a line at that of the surroundings: does it come
-    early, and is the rhythm regular? At the bottom 24 beats one below the other, its own between white lines, dark
-    where the signal is high: the neighbours' QRS complexes and P waves run down in bands, straight ones while the
-    rhythm is regular, and none in fibrillation.
+    before. Below it how much the beat is above (dark) or below (light) the usual one, column by column. Then a bar for
+    the RR interval that ends at each of 25 beats, its own in black, in units of the usual one of the surroundings. At
+    the bottom the GAUGES: is the beat early, and is the rhythm regular?
     """
     beats = prepare(record)
-    draw_beat = _beat_band(beats, record.rate)
-    draw_bars = _bar_band(beats)
-    draw_around = _around_band(beats, record.rate)
+    draw_beat = _beat_bands(beats, record.rate)
+    heights = _bar_heights(beats)
+    lengths = np.rint(gauges(beats, record.rate) * IMAGE_SIZE).astype(np.int64)
     number = len(beats.samples)
+    columns = np.arange(IMAGE_SIZE)
+    fill = np.arange(BAR_ROWS.stop - BAR_ROWS.start, 0, -1)[:, None]
+    bars = BARS_BEFORE + 1 + BARS_AFTER
+    bar_of = columns // BAR_WIDTH
+    shown = bar_of < bars
+    gray = np.where(bar_of == BARS_BEFORE, 0, BAR_GRAY)
 
     def draw_usual(beat: int) -> np.ndarray:
         beat %= number
         image = np.full((IMAGE_SIZE, IMAGE_SIZE), WHITE, np.uint8)
         draw_beat(image, beat)
-        image[BAR_ROWS] = draw_bars(beat)
-        image[AROUND_ROWS] = draw_around(beat)
+        tall = np.where(shown, heights[beat][np.minimum(bar_of, bars - 1)], 0)
+        image[BAR_ROWS] = np.where(fill <= tall, gray, WHITE)
+        for place, length in enumerate(lengths[beat]):
+            top = GAUGE_TOP + place * GAUGE_ROWS
+            image[top : top + GAUGE_ROWS - 1, :length] = 0
         return image
 
     return draw_usual
@@ -182,64 +189,108 @@ def _scale(signal: np.ndarray, samples: np.ndarray, rate: float) -> float:
     return sign / swing if swing > np.finfo(np.float32).tiny else 0.0
 
 
-def _beat_band(beats: Beats, rate: float) -> Callable[[np.ndarray, int], None]:
-    """Return the function that draws a beat over the usual one into an image."""
+def _beat_bands(beats: Beats, rate: float) -> Callable[[np.ndarray, int], None]:
+    """Return the function that draws a beat over the usual one, and their difference, into an image."""
     before, after = strip_reach(BEAT_BAND, rate)
-    depth = np.clip((HIGHEST - beats.signal) / (HIGHEST - LOWEST), 0, 1)
-    cut = cut_out(depth, beats.samples, before, after)
-    usual = np.full((len(beats.surroundings), BEAT_BAND.bottom, IMAGE_SIZE), WHITE, np.uint8)
-    for image, block in zip(usual, beats.surroundings, strict=True):
-        median = np.median(cut[block.beats], axis=0)
-        strip_line(BEAT_BAND, median, rate)(image, before, USUAL_GRAY)
-    line = strip_line(BEAT_BAND, depth, rate)
+    cut = cut_out(beats.signal.astype(np.float32), beats.samples, before, after)
+    medians = np.stack([np.median(cut[block.beats], axis=0) for block in beats.surroundings])
+    usual = np.full((len(medians), BEAT_BAND.bottom, IMAGE_SIZE), WHITE, np.uint8)
+    for image, depths in zip(usual, _depths(medians), strict=True):
+        strip_line(BEAT_BAND, depths, rate)(image, before, USUAL_GRAY)
+    line = strip_line(BEAT_BAND, _depths(beats.signal), rate)
+    # Where the columns lie between the samples of a cut.
+    places = before + (np.arange(IMAGE_SIZE) - BEAT_BAND.column) * BEAT_BAND.seconds * rate
+    left = np.floor(places).astype(int)
+    share = (places - left).astype(np.float32)
 
     def draw_beat(image: np.ndarray, beat: int) -> None:
         line(image, int(beats.samples[beat]))
         band = image[: BEAT_BAND.bottom]
         np.minimum(band, usual[beat // BLOCK], out=band)
+        above = cut[beat] - medians[beat // BLOCK]
+        above = above[left] * (1 - share) + above[left + 1] * share
+        image[DIFFERENCE_ROWS] = np.clip(128 - DIFFERENCE_GRAY * above, 0, WHITE)
 
     return draw_beat
 
 
-def _bar_band(beats: Beats) -> Callable[[int], np.ndarray]:
-    """Return the function that draws the bars of the RR intervals around a beat."""
-    height, bars = BAR_ROWS.stop - BAR_ROWS.start, IMAGE_SIZE // BAR_WIDTH
-    heights = np.clip(np.rint(beats.rr_intervals * USUAL_BAR), 1, height)
-    heights[0] = 0  # the first beat ends no interval
-    filled = np.arange(height, 0, -1)[:, None] <= np.pad(heights, (BARS_BEFORE, bars))
-    drawn = np.where(filled, BAR_GRAY, WHITE).astype(np.uint8).repeat(BAR_WIDTH, axis=1)
-    drawn[:, BAR_WIDTH - 1 :: BAR_WIDTH] = WHITE
-    marks = [
-        height - int(np.clip(round(block.rr_interval * USUAL_BAR), 1, height)) for block in beats.surroundings
+def _depths(signal: np.ndarray) -> np.ndarray:
+    """Return how deep in the beat's band a signal lies, from 0 to 1."""
+    return np.clip((HIGHEST - signal) / (HIGHEST - LOWEST), 0, 1)
+
+
+def _around(beats: Beats) -> np.ndarray:
+    """Return the RR intervals around each beat, its own in column BARS_BEFORE; at its ends the record goes on."""
+    padded = np.pad(np.maximum(beats.rr_intervals, LEAST_RR), (BARS_BEFORE, BARS_AFTER), "edge")
+    return np.lib.stride_tricks.sliding_window_view(padded, BARS_BEFORE + 1 + BARS_AFTER)
+
+
+def _near(beats: Beats) -> np.ndarray:
+    """Return the usual RR interval of each beat's surroundings."""
+    return np.repeat([block.rr_interval for block in beats.surroundings], BLOCK)[: len(beats.samples)]
+
+
+def _bar_heights(beats: Beats) -> np.ndarray:
+    """Return the heights of the bars of each beat in pixels, int64, shape (beats, bars)."""
+    tall = np.rint(_around(beats) / np.maximum(_near(beats), LEAST_RR)[:, None] * USUAL_BAR)
+    return np.clip(tall, 1, BAR_ROWS.stop - BAR_ROWS.start).astype(np.int64)
+
+
+# What each gauge shows from the top down, and at which values it is empty and full. Intervals are in units of the
+# record's usual one, steps the changes of the logarithm from one interval to the next.
+GAUGES = {
+    "median step of the 25 intervals around, without those to and from the beat's own": (0, 0.6),
+    "80th percentile of these steps": (0, 0.6),
+    "80th percentile of the intervals around, by their 20th": (1, 1.6),
+    "interval before the beat, by the median of those around": (0, 2),
+    "interval after it, by the median": (0, 2),
+    "usual interval of the surroundings, by the median": (0, 2),
+    "interval before the beat": (0, 2),
+    "usual interval of the surroundings": (0, 2),
+    "logarithm of the interval before the beat in seconds": (-2.4, 0.6),
+    "median step of the surroundings": (0, 0.3),
+    "share of the surroundings' intervals that are shorter": (0, 1),
+    "interval less the surroundings' median, by their quartiles' distance, as logarithms": (-5, 5),
+    "share of the intervals around that are shorter": (0, 1),
+}
+
+
+def gauges(beats: Beats, rate: float) -> np.ndarray:
+    """Return how full each of the GAUGES is for each beat: float64, shape (beats, gauges), from 0 to 1."""
+    around = _around(beats)
+    steps = np.delete(
+        np.abs(np.diff(np.log(around), axis=1)), np.r_[BARS_BEFORE - 2 : BARS_BEFORE + 2], axis=1
+    )
+    low, middle, high = np.percentile(around, (20, 50, 80), axis=1)
+    before, after, near = around[:, BARS_BEFORE], around[:, BARS_BEFORE + 1], _near(beats)
+    values = [
+        np.median(steps, axis=1),
+        np.percentile(steps, 80, axis=1),
+        high / low,
+        before / middle,
+        after / middle,
+        near / middle,
+        before,
+        near,
+        np.log(before * beats.usual_interval / rate),
+        *_among_surroundings(before),
+        np.mean(np.delete(around, BARS_BEFORE, axis=1) < before[:, None], axis=1),
     ]
-
-    def draw_bars(beat: int) -> np.ndarray:
-        band = drawn[:, beat * BAR_WIDTH : beat * BAR_WIDTH + IMAGE_SIZE].copy()
-        own = band[:, BARS_BEFORE * BAR_WIDTH : (BARS_BEFORE + 1) * BAR_WIDTH]
-        own[own == BAR_GRAY] = 0
-        mark = band[marks[beat // BLOCK]]
-        mark[mark == WHITE] = MARK_GRAY
-        return band
-
-    return draw_bars
+    empty, full = np.array(list(GAUGES.values())).T
+    return np.clip((np.stack(values, axis=1) - empty) / (full - empty), 0, 1)
 
 
-def _around_band(beats: Beats, rate: float) -> Callable[[int], np.ndarray]:
-    """Return the function that draws the beats around one, each in rows of its own."""
-    columns = np.rint((np.arange(IMAGE_SIZE) - AROUND_COLUMN) * AROUND_SECONDS * rate).astype(np.int64)
-    # Averaged over a column, so that a narrow peak does not slip between two.
-    signal = cv2.blur(beats.signal[None], (max(1, round(AROUND_SECONDS * rate)), 1))[0]
-    gray = np.clip(128 - 120 * np.arcsinh(signal * FAINT) / np.arcsinh(FAINT), 0, 250).astype(np.uint8)
-    samples, rows = beats.samples, np.arange(-BEATS_BEFORE, BEATS_AFTER + 1).repeat(ROWS_A_BEAT)
-    first_own = BEATS_BEFORE * ROWS_A_BEAT
-
-    def draw_around(beat: int) -> np.ndarray:
-        neighbours = beat + rows
-        inside = (neighbours >= 0) & (neighbours < len(samples))
-        places = samples[np.clip(neighbours, 0, len(samples) - 1), None] + columns
-        band = gray[np.clip(places, 0, len(gray) - 1)]
-        band[~inside] = WHITE
-        band[[first_own - 1, first_own + ROWS_A_BEAT]] = WHITE
-        return band
-
-    return draw_around
+def _among_surroundings(intervals: np.ndarray) -> list[np.ndarray]:
+    """Return the median step of each beat's surroundings, and where its interval stands among theirs."""
+    logs = np.log(intervals)
+    steps = np.abs(np.diff(logs, prepend=logs[0]))
+    found = np.empty((3, len(logs)))
+    for start in range(0, len(logs), BLOCK):
+        middle = min(start + BLOCK // 2, len(logs) - 1)
+        inside = slice(max(0, middle - REACH), middle + REACH + 1)
+        own = slice(start, start + BLOCK)
+        first, median, third = np.percentile(logs[inside], (25, 50, 75))
+        found[0, own] = np.median(steps[inside])
+        found[1, own] = np.mean(logs[inside] < logs[own, None], axis=1)
+        found[2, own] = (logs[own] - median) / (third - first + LEAST_SPREAD)
+    return list(found)
