@@ -1,6 +1,5 @@
 """Calibrated probabilities: what is fitted, that it is folded into the network, and that this is done once."""
 
-import json
 import shutil
 import signal
 
@@ -13,7 +12,6 @@ from ecgbeats.scores.metrics_file import read_metrics
 import numpy as np
 import pytest
 import trainings
-from conftest import assert_refused
 from forked import add_networks, die_at_file, train
 from made_networks import build_small, probabilities
 from run_folders import assert_finished, change
@@ -112,17 +110,6 @@ def test_a_killed_run_is_calibrated_once(tmp_path):
     ]
     for pair in zip(*weights, strict=True):
         np.testing.assert_allclose(*pair, atol=1e-4)
-
-
-def test_a_run_of_before_calibration_goes_on_without(tmp_path):
-    run, name = tmp_path / "run", "read as needed, keep last"
-    shutil.copytree(trainings.trained(name)[0], run)
-    config = json.loads((run / "config.json").read_text())
-    assert config["options"].pop("calibrate") == "no"
-    (run / "config.json").write_text(json.dumps(config))
-    command = ["--data", trainings.data("small"), *trainings.RUNS[name][2:], "--output", run, "--resume"]
-    assert "nothing to do" in train(*command).stdout
-    assert_refused(train(*command, "--calibrate", "temperature"), "--calibrate (then no, now temperature)")
 
 
 def test_a_bias_that_is_missing_is_told(tmp_path):
