@@ -261,11 +261,11 @@ def plot_reliability(reliability: dict, note: str | None = None):
     diagram.set_ylim(-0.03, 1.03)
     diagram.yaxis.set_major_formatter(PercentFormatter(1, symbol=None))
     left, total = np.arange(len(beats)) / len(beats), max(1, beats.sum())
+    histogram.set_yscale("log")
+    histogram.set_ylim(min(0.5 / total, 0.005), 1.5)
     histogram.bar(
         left, beats / total, 1 / len(beats), align="edge", color=COLOURS[0], edgecolor="white", linewidth=0.5
     )
-    histogram.set_yscale("log")
-    histogram.set_ylim(min(0.5 / total, 0.005), 1.5)
     histogram.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
     histogram.set_ylabel("Beats, percent\n(logarithmic)", fontsize=9)
     histogram.set_xlabel("Confidence: probability of the predicted class, percent", fontsize=9)
