@@ -26,6 +26,7 @@ from ecgbeats.images.further import choose_training, patient_groups
 from ecgbeats.images.splits import Split, describe_split, split_as
 from ecgbeats.records.symbols import normal_classes
 from ecgbeats.runs import guard
+from ecgbeats.runs.calibration import calibrate
 from ecgbeats.runs.config import describe_run, used_options
 from ecgbeats.runs.devices import (
     choose_devices,
@@ -56,6 +57,7 @@ from ecgbeats.runs.time_limit import TimeLimit, read_start
 from ecgbeats.scores.folds import check_fold_data, gather_folds, is_gathered
 from ecgbeats.scores.log_plot import plot_run
 from ecgbeats.scores.metrics_file import read_metrics
+from ecgbeats.scores.reliability import expected_calibration_error
 from ecgbeats.scores.report import write_report
 from ecgbeats.scores.scoring import write_scores
 
@@ -293,7 +295,9 @@ def make_recorder(
     limit = TimeLimit(
         deadline,
         validated=len(parts.validation),
-        tested=len(parts.test) + IMAGES_OF_REPORT * len(data.images.classes),
+        tested=len(parts.test)
+        + IMAGES_OF_REPORT * len(data.images.classes)
+        + len(parts.validation) * (options.calibrate != "no"),
         batch_size=options.batch_size,
     )
     return Recorder(
@@ -375,15 +379,27 @@ def build(options: argparse.Namespace, precision: str, classes: int, steps: int)
 
 
 def score_run(data: Data, parts: Split, options: argparse.Namespace, folder: Path) -> dict:
-    """Score best.keras on the test part; write predictions and figures, print the table."""
+    """Calibrate best.keras if asked to, score it on the test part; write predictions and figures, print the table."""
     from DataGenerator import DataGenerator
 
+    found = {}
+    if options.calibrate != "no":
+        validation = DataGenerator(
+            data.images.subset(parts.validation), options.batch_size, shuffle=False, devices=1
+        )
+        found["calibration"] = calibrate(
+            folder / "best.keras",
+            validation,
+            parts.protocol,
+            options.calibrate,
+            expected_calibration_error,
+        )
     model, classes = load_model(folder / "best.keras", IMAGE_SIZE)
     images = data.images.subset(parts.test)
     started = time.time()
     probabilities = predict(model, DataGenerator(images, options.batch_size, shuffle=False, devices=1))
     print(f"Scored {len(images):,d} test images in {time.time() - started:.1f} s")
-    return write_scores(folder, images, probabilities, classes, parts.protocol, data.note)
+    return found | write_scores(folder, images, probabilities, classes, parts.protocol, data.note)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,7 @@ def test_config_tells_all_of_the_run(first, small_images):
         "folds": None,
         "fold": None,
         "keep": "best",
+        "calibrate": "no",
         "precision": "auto",
         "devices": None,
         "limit": None,
@@ -250,7 +251,8 @@ def test_images_are_moved_and_classes_drawn_as_network_and_epochs_want_it(given,
 def test_a_run_of_before_there_was_shift_can_be_gone_on_with(first, tmp_path, small_images):
     shutil.copytree(first[0], tmp_path / "run")
     options = read(tmp_path / "run", "config.json")["options"]
-    assert (options.pop("shift"), options.pop("balance"), options.pop("keep")) == (1, 0.25, "best")
+    newer = [options.pop(name) for name in ("shift", "balance", "keep", "calibrate")]
+    assert newer == [1, 0.25, "best", "no"]
     change(tmp_path / "run" / "config.json", options=options)
     options = ["--data", small_images, "--output", tmp_path / "run", *COMMON, "--resume"]
     assert train(*options, "--shift", 0, "--balance", 0).returncode == 0

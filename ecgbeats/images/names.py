@@ -12,6 +12,8 @@ import numpy as np
 
 # Of names: control characters, what is no UTF-8, and the separators that end a line.
 _UNFIT = {"Cc", "Cs", "Zl", "Zp"}
+# What else the comment of a network's file holds, in bytes: its drawing and calibration, and of each class a bias.
+NOTES, NOTE_OF_CLASS = 400, 9
 MOST_CLASSES = 1000  # a figure of more would be larger than Matplotlib can write
 
 
@@ -55,8 +57,9 @@ def check_class_names(names: list[str], folder: str | os.PathLike) -> None:
             "the folder above the images of each class"
         )
     size = len(json.dumps({"classes": names}))
-    if size > zipfile.ZIP_MAX_COMMENT:
+    room = zipfile.ZIP_MAX_COMMENT - NOTES - NOTE_OF_CLASS * len(names)
+    if size > room:
         raise InputError(
             f"{folder} has classes whose names take {size:,d} bytes together, and a network's file has room for "
-            f"{zipfile.ZIP_MAX_COMMENT:,d}; use fewer classes, or shorter names"
+            f"{room:,d}; use fewer classes, or shorter names"
         )

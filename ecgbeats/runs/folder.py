@@ -20,7 +20,7 @@ RUN_FILES = ("config.json", "log.csv", "best.keras", "metrics.json", "fold-0")
 # What may differ when a run is resumed: where it happens and for how long, not what is computed.
 FREE_ON_RESUME = ("data", "further", "output", "devices", "max_hours", "resume")
 # What runs did before there were these options.
-EARLIER = {"shift": 0, "balance": 0.0, "most": None, "keep": "best"}
+EARLIER = {"shift": 0, "balance": 0.0, "most": None, "keep": "best", "calibrate": "no"}
 
 
 # Whose lock a process holds while it writes to the folder.

@@ -16,14 +16,32 @@ MEMBERS = ("config.json", "metadata.json", "model.weights.h5")
 REMEDY = "give the best.keras of a finished run of train_keras.py"
 
 
+class Calibration(TypedDict):
+    """What ecgbeats.runs.calibration changed in a network, and the error of the validation part by that."""
+
+    temperature: float
+    biases: list[float]
+    beats: int
+    patients: int | None
+    error_before: float
+    error_after: float
+
+
 class About(TypedDict):
     """What the comment of a network's file says of it."""
 
     classes: list[str]
     drawing: NotRequired[str]
+    calibration: NotRequired[Calibration]
 
 
-def save_model(model, path: str | os.PathLike, classes: Sequence[str], drawing: str | None = None) -> None:
+def save_model(
+    model,
+    path: str | os.PathLike,
+    classes: Sequence[str],
+    drawing: str | None = None,
+    calibration: Calibration | None = None,
+) -> None:
     """Save a network with its class names, whole or not at all, in float32 and without optimizer state.
 
     Plain ``keras.models.load_model`` reads the file without this project. The names, and how the images are drawn that
@@ -42,13 +60,16 @@ def save_model(model, path: str | os.PathLike, classes: Sequence[str], drawing: 
         The name of each output, in order.
     drawing : str, optional
         One of ecgbeats.images.drawings.DRAWINGS; None where it is not known.
+    calibration : Calibration, optional
+        How its probabilities were calibrated, if they were.
 
     Raises
     ------
     ValueError
         If the names do not fit the outputs, or are more than the 65,535 bytes that the comment holds.
     """
-    about = {"classes": list(classes)} | ({"drawing": drawing} if drawing else {})
+    about = {"classes": list(classes), "drawing": drawing, "calibration": calibration}
+    about = {name: value for name, value in about.items() if value}
     comment = json.dumps(about).encode()
     if len(classes) != model.output_shape[-1]:
         raise ValueError(f"{len(classes)} class names for {model.output_shape[-1]} outputs")

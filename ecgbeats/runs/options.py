@@ -7,6 +7,7 @@ from pathlib import Path
 from ecgbeats import command
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.protocols import named_lists, read_protocol
+from ecgbeats.runs.calibration import KINDS
 from ecgbeats.runs.devices import PRECISIONS
 
 MOST_DEVICES = 64  # of one machine; logical ones of a CPU could be any number
@@ -97,6 +98,13 @@ def make_parser(description: str, models: Iterable[str]) -> command.Parser:
         default="best",
         help="best.keras is the network of the lowest validation loss, or of the last epoch, where validation beats "
         "are of too few patients to choose by (default best)",
+    )
+    add(
+        "--calibrate",
+        choices=["no", *KINDS],
+        default="no",
+        help="make the probabilities of best.keras true on the validation part: by a temperature, which changes no class, "
+        "or by a bias for each class as well, which makes classes that training draws too often rarer (default no)",
     )
     add("--precision", choices=PRECISIONS, default="auto", help="auto: by what the device can do (default)")
     add(

@@ -1,4 +1,4 @@
-"""Figures of scores: confusion matrix, curves, scores of each class."""
+"""Figures of scores: confusion matrix, curves, scores of each class, reliability diagram."""
 
 import math
 
@@ -10,6 +10,7 @@ import numpy as np
 
 LINE_STYLES = ("-", "--", ":", "-.")  # with six colours: twelve curves that differ
 MOST_NUMBERED = 51  # classes whose confusion matrix holds numbers: with 150 it would take gigabytes
+FEW_BEATS = 20  # of a bin of confidences, whose share right means little
 LARGEST_MATRIX = 30.0  # inches, without numbers
 
 
@@ -214,4 +215,63 @@ def plot_per_class(metrics: dict, intervals: dict | None = None, note: str | Non
     figure.supxlabel(f"Percent; {interval_words(intervals)}" if intervals else "Percent", fontsize=8)
     accuracy = in_words(metrics["accuracy"], "accuracy")
     set_title(figure, f"Accuracy {accuracy} of {metrics['test_images']:,d} beats", note)
+    return figure
+
+
+def plot_reliability(reliability: dict, note: str | None = None):
+    """Draw a reliability diagram: the share of beats that are right against confidence, and how many beats there are.
+
+    Parameters
+    ----------
+    reliability : dict
+        As :func:`~ecgbeats.scores.reliability.score_reliability` returns it.
+    note : str, optional
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.ticker import PercentFormatter
+
+    beats = np.array(reliability["beats"], float)
+    means = [np.array(reliability[name], float) for name in ("confidence", "accuracy")]
+    held = np.flatnonzero((beats > 0) & np.isfinite(means).all(axis=0))
+    confidence, accuracy = (values[held] for values in means)
+    few = beats[held] < FEW_BEATS
+    figure = new_figure(5.2, 5.0)
+    diagram, histogram = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    diagram.plot(
+        [0, 1],
+        [0, 1],
+        color="0.5",
+        linestyle="--",
+        linewidth=1,
+        label="right as often as the network says",
+    )
+    diagram.vlines(confidence, confidence, accuracy, color=COLOURS[2], linewidth=3, alpha=0.35)
+    diagram.plot(confidence[~few], accuracy[~few], "-", color=COLOURS[0], linewidth=1)
+    style = {"color": COLOURS[0], "markersize": 5, "linestyle": "", "zorder": 3}
+    diagram.plot(confidence[~few], accuracy[~few], "o", label="the beats of a bin", **style)
+    if few.any():
+        words = f"fewer than {FEW_BEATS} beats"
+        diagram.plot(confidence[few], accuracy[few], "o", markerfacecolor="white", label=words, **style)
+    diagram.legend(frameon=False, fontsize=7.5, loc="upper left")
+    diagram.set_ylabel("Right, percent", fontsize=9)
+    diagram.set_xlim(-0.02, 1.02)
+    diagram.set_ylim(-0.03, 1.03)
+    diagram.yaxis.set_major_formatter(PercentFormatter(1, symbol=None))
+    left, total = np.arange(len(beats)) / len(beats), max(1, beats.sum())
+    histogram.set_yscale("log")
+    histogram.set_ylim(min(0.5 / total, 0.005), 1.5)
+    histogram.bar(
+        left, beats / total, 1 / len(beats), align="edge", color=COLOURS[0], edgecolor="white", linewidth=0.5
+    )
+    histogram.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g}")
+    histogram.set_ylabel("Beats, percent\n(logarithmic)", fontsize=9)
+    histogram.set_xlabel("Confidence: probability of the predicted class, percent", fontsize=9)
+    histogram.xaxis.set_major_formatter(PercentFormatter(1, symbol=None))
+    for axes in (diagram, histogram):
+        clean(axes)
+    error = in_words(reliability["expected_calibration_error"], "accuracy")
+    set_title(figure, f"Expected calibration error {error} of {beats.sum():,.0f} beats", note)
     return figure

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, NotRequired, TypedDict
 
 from ecgbeats.command import InputError
 from ecgbeats.reading import Count, Share, read_json
+from ecgbeats.runs.networks import Calibration
 
 from msgspec import Meta
 
@@ -76,8 +77,19 @@ class Standard(TypedDict):
     average: EctopicKinds
 
 
+class Reliability(TypedDict):
+    """What score_reliability returns."""
+
+    expected_calibration_error: Share | None
+    interval: Interval | None
+    equal_mass: Share | None
+    beats: Annotated[list[Count], Meta(min_length=1)]
+    confidence: list[Share | None]
+    accuracy: list[Share | None]
+
+
 class Scores(TypedDict):
-    """What score returns, and its intervals."""
+    """What score returns, its intervals, and what is told of some classes or splits alone."""
 
     accuracy: Share | None
     sensitivity: Share | None
@@ -91,6 +103,7 @@ class Scores(TypedDict):
     test_images: Count
     patients: NotRequired[dict[str, Count] | None]
     intervals: NotRequired[Intervals]
+    reliability: NotRequired[Reliability]
     ec57: NotRequired[Standard]
 
 
@@ -101,6 +114,7 @@ class Metrics(Scores):
     simulated: NotRequired[bool]
     without_record_202: NotRequired[Scores]
     training_images_included: NotRequired[bool | None]
+    calibration: NotRequired[Calibration]
     model: NotRequired[str]
     epochs: NotRequired[Count]
     best_epoch: NotRequired[Count | None]
@@ -116,6 +130,8 @@ def read_metrics(folder: Path) -> Metrics:
     if metrics is None:
         raise InputError(f"{path}: no such file; {remedy}")
     _check_scores(metrics, metrics["classes"], f"{path}", remedy)
+    if "calibration" in metrics and len(metrics["calibration"]["biases"]) != len(metrics["classes"]):
+        raise InputError(f"{path}: calibration has not one bias for each class; {remedy}")
     if "without_record_202" in metrics:
         _check_scores(
             metrics["without_record_202"], metrics["classes"], f"{path}: without_record_202", remedy
@@ -128,6 +144,11 @@ def _check_scores(scores: Scores, classes: list[str], where: str, remedy: str) -
     by_class = [scores["per_class"]]
     if "intervals" in scores:
         by_class.append(scores["intervals"]["per_class"])
+    reliability = scores.get("reliability", {})
+    if len({len(reliability.get(name, ())) for name in ("beats", "confidence", "accuracy")}) > 1:
+        raise InputError(
+            f"{where}: beats, confidence and accuracy of reliability are not of the same bins; {remedy}"
+        )
     matrix, size = scores["confusion_matrix"], len(classes)
     if (
         scores["classes"] != classes

@@ -12,6 +12,7 @@ from ecgbeats.scores.figures import plot_confusion_matrix, plot_curves, plot_per
 from ecgbeats.scores.intervals import bootstrap_intervals
 from ecgbeats.scores.metrics import count_patients, score
 from ecgbeats.scores.predictions import write_predictions
+from ecgbeats.scores.reliability import score_reliability
 from ecgbeats.scores.words import ec57_table, score_table
 
 import numpy as np
@@ -80,7 +81,8 @@ def score_beats(
     records: np.ndarray | None,
     protocol: Protocol | None,
 ) -> dict:
-    """Return what :func:`score` returns, with ``patients`` of each class, ``intervals``, and ``ec57`` of AAMI's classes.
+    """Return what :func:`score` returns, with ``patients`` of each class, ``intervals``, ``reliability``, and ``ec57`` of
+    AAMI's classes.
 
     ``records`` is each beat's record, None where they are not known; then ``patients`` is None, too.
     """
@@ -88,6 +90,7 @@ def score_beats(
     patients = None if records is None else (protocol or BEATS).patients_of(records)
     metrics["patients"] = None if records is None else count_patients(true, patients, classes)
     metrics["intervals"] = split_intervals(true, probabilities, classes, records, protocol)
+    metrics["reliability"] = split_reliability(true, probabilities, classes, records, protocol)
     if is_aami(classes):
         metrics["ec57"] = score_by_record(true, probabilities.argmax(axis=1), classes, records)
     return metrics
@@ -101,8 +104,24 @@ def split_intervals(
     protocol: Protocol | None,
 ) -> dict:
     """Return :func:`bootstrap_intervals` over what the protocol parts: patients, which are alike in all beats, or beats."""
-    if not protocol or not protocol.keeps_patients_apart:
+    patients = _patients_apart(records, protocol)
+    if patients is None:
         return bootstrap_intervals(true, probabilities, classes)
-    patients = protocol.patients_of(records)
     unit = "records" if len(np.unique(patients)) == len(np.unique(records)) else "patients"
     return bootstrap_intervals(true, probabilities, classes, patients, unit=unit)
+
+
+def split_reliability(
+    true: np.ndarray,
+    probabilities: np.ndarray,
+    classes: list[str],
+    records: np.ndarray | None,
+    protocol: Protocol | None,
+) -> dict:
+    """Return :func:`score_reliability`, its interval over what the protocol parts, as those of :func:`split_intervals`."""
+    return score_reliability(true, probabilities, classes, _patients_apart(records, protocol))
+
+
+def _patients_apart(records: np.ndarray | None, protocol: Protocol | None) -> np.ndarray | None:
+    """Return each beat's patient, None where the protocol does not keep them apart."""
+    return protocol.patients_of(records) if protocol and protocol.keeps_patients_apart else None

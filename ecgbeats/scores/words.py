@@ -35,6 +35,12 @@ def score_table(metrics: dict, intervals: dict | None = None) -> str:
         if key == "sensitivity":
             line += f"   mean of {present} of {len(names)} classes, as below"
         lines.append(line)
+    if reliability := metrics.get("reliability"):
+        line = f"{'calibration':<12}{in_words(reliability['expected_calibration_error'], 'accuracy'):>9}"
+        if reliability["interval"]:
+            low, high = (in_words(end, "accuracy") for end in reliability["interval"])
+            line += f"   {low:>8} to {high:>8}"
+        lines.append(f"{line}   expected error (ECE)")
     if intervals:
         lines.append(interval_words(intervals))
     name_width = max(5, *map(len, names))

@@ -201,6 +201,23 @@ def test_intervals_of_metrics_json_are_taken_as_they_are(copy, data):
     assert "12.34 to 23.45" in Page(write_report(copy, data)).words
 
 
+def test_probabilities_are_told_of_a_run_of_before_they_were_scored_too(copy, data, written):
+    metrics = json.loads((copy / "metrics.json").read_text())
+    told = (
+        f"Expected calibration error {100 * metrics.pop('reliability')['expected_calibration_error']:.2f} %"
+    )
+    (copy / "metrics.json").write_text(json.dumps(metrics))
+    fitted = {"temperature": 1.5, "biases": [-0.5, 0.25, 0, 0, 0], "beats": 1234, "patients": 3}
+    change(copy / "metrics.json", calibration=fitted | {"error_before": 0.05, "error_after": 0.02})
+    words = Page(write_report(copy, data)).words
+    assert told in words
+    assert "calibrated on 1,234 validation beats of 3 patients" in words
+    assert "from 5.00 % to 2.00 %. Temperature 1.50; bias of" in words
+    words = Page(written).words
+    assert told in words
+    assert "The network is not calibrated" in words
+
+
 @pytest.mark.parametrize(
     ("split", "resampled"), [("beats", "beats"), ("records", "records"), ("ds1-ds2", "records")]
 )

@@ -7,10 +7,11 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.protocols import PARTS
-from ecgbeats.scores.figures import plot_confusion_matrix, plot_curves, plot_per_class
+from ecgbeats.scores.figures import plot_confusion_matrix, plot_curves, plot_per_class, plot_reliability
 from ecgbeats.scores.log_plot import AXIS_LABELS, plot_training
 from ecgbeats.scores.logs import best_epoch, read_keep, read_run_log
 from ecgbeats.scores.metrics import METRICS
+from ecgbeats.scores.reliability import DOUBTFUL, doubtful_rows
 from ecgbeats.scores.report import by_record
 from ecgbeats.scores.report.attention import PATCH, overlay, what_it_looks_at
 from ecgbeats.scores.report.choices import SAME_ERRORS, Beat, choose_errors, choose_typical, read_beat
@@ -90,6 +91,10 @@ def page_values(run: Run, model, typical: list[list[Beat]], errors: list[Beat]) 
         "confusions": most_frequent_errors(run),
         "confusion_matrix": plot_confusion_matrix(metrics, run.note),
         "curves": plot_curves(run.true, run.probabilities, run.classes, run.note),
+        "reliability": plot_reliability(metrics["reliability"], run.note),
+        "biases": biases_by_class(run),
+        "doubtful": DOUBTFUL,
+        "doubtful_rows": doubtful_rows(run.true, run.probabilities),
         "record_rows": by_record.record_rows(run),
         "worst": WORST,
         "failing": by_record.words_of_bounds(),
@@ -122,6 +127,14 @@ def protocol_values(run: Run) -> dict:
         "shares_patient": protocol.has_ds1_ds2,
         "validates": "validation" in (protocol.parts or {}).values(),
     }
+
+
+def biases_by_class(run: Run) -> dict[str, float]:
+    """Return the bias that each class got by calibration, of those that got one."""
+    biases = (
+        run.metrics["calibration"]["biases"] if "calibration" in run.metrics else [0.0] * len(run.classes)
+    )
+    return {name: bias for name, bias in zip(run.classes, biases, strict=True) if bias}
 
 
 def most_frequent_errors(run: Run) -> list[dict]:

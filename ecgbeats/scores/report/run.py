@@ -14,7 +14,7 @@ from ecgbeats.reading import need, read_file
 from ecgbeats.runs.config import need_config, protocol_of
 from ecgbeats.scores.metrics_file import read_metrics
 from ecgbeats.scores.predictions import read_predictions
-from ecgbeats.scores.scoring import split_intervals
+from ecgbeats.scores.scoring import split_intervals, split_reliability
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class Run:
 
 
 def read_run(folder: Path, data_folder: Path) -> Run:
-    """Read and check a run folder; intervals that its metrics.json lacks are computed.
+    """Read and check a run folder; intervals and reliability that its metrics.json lacks are computed.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read_run(folder: Path, data_folder: Path) -> Run:
     predictions = read_predictions(folder / "predictions.csv")
     run = Run(folder, data_folder, config, metrics, read_description(data_folder), *predictions)
     _check_one_run(run)
-    _complete_intervals(run)
+    _complete_scores(run)
     return run
 
 
@@ -129,16 +129,17 @@ def _check_one_run(run: Run) -> None:
         )
 
 
-def _complete_intervals(run: Run) -> None:
-    """Compute the intervals that metrics.json lacks: over beats or patients, whichever the split parts."""
+def _complete_scores(run: Run) -> None:
+    """Compute what metrics.json of an older version lacks, over beats or patients, whichever the split parts."""
     records = record_names(run.files)
-    if not run.metrics.get("intervals"):
-        run.metrics["intervals"] = split_intervals(
-            run.true, run.probabilities, run.classes, records, run.protocol
-        )
-    without_202 = run.metrics.get("without_record_202")
-    if without_202 and not without_202.get("intervals"):
-        rest = records != "202"
-        without_202["intervals"] = split_intervals(
-            run.true[rest], run.probabilities[rest], run.classes, records[rest], run.protocol
-        )
+
+    def complete(scores: dict, chosen) -> None:
+        part = (run.true[chosen], run.probabilities[chosen], run.classes)
+        of = None if records is None else records[chosen]
+        for name, compute in (("intervals", split_intervals), ("reliability", split_reliability)):
+            if not scores.get(name):
+                scores[name] = compute(*part, of, run.protocol)
+
+    complete(run.metrics, slice(None))
+    if "without_record_202" in run.metrics:
+        complete(run.metrics["without_record_202"], records != "202")

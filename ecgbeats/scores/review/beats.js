@@ -10,7 +10,7 @@ const beats = {
   counts: [],       // of each class
   intervals: new Float64Array(0),   // all RR in seconds, rising
   probabilities: null,
-  doubt: 0.9,
+  doubt: about.doubtful,
   held: false,
   undone: [],       // functions that take back each correction
   whenChanged: new Set(),

@@ -13,6 +13,7 @@ from ecgbeats.images.drawings import paper, typical, usual
 from ecgbeats.images.stretches import Stretch, cut_into_stretches
 from ecgbeats.records.record import Record
 from ecgbeats.records.symbols import symbol_classes
+from ecgbeats.scores.reliability import DOUBTFUL, DOUBTS
 from ecgbeats.scores.review.packing import BEATS_ORDER, SIGNAL_ORDER, pack, pack_signal
 from ecgbeats.scores.templates import environment
 
@@ -112,6 +113,7 @@ def render(review: Review) -> str:
             notices=with_warning(review.notices),
             version=command.VERSION,
             about=about(review, step),
+            doubts=DOUBTS,
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             beats={
@@ -151,6 +153,7 @@ def about(review: Review, step: float) -> dict:
         "noise": review.noise.tolist(),
         "corrections": review.corrections,
         "start": None if review.start_time is None else review.start_time.isoformat(),
+        "doubtful": DOUBTFUL,
         "drawing": review.drawing,
         "drawings": drawing_values(review) | {"stretches": stretches},
     }

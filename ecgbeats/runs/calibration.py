@@ -1,0 +1,172 @@
+"""Calibrated probabilities: of the beats that a network gives 0.9, nine in ten shall be right.
+
+Temperature scaling (Guo et al. 2017, arXiv:1706.04599) divides the logits by one number, which changes no predicted
+class; with a bias for each class (bias-corrected temperature scaling, Alexandari et al. 2020, arXiv:1901.06852) it
+also takes back that training draws rare classes and patients more often than they come. Both are fitted on the
+validation part, and folded into the network's last layer, so that its file is used as any other.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ecgbeats.images.folder import Images
+from ecgbeats.images.names import record_names
+from ecgbeats.images.protocols import Protocol
+from ecgbeats.runs.networks import Calibration, load_model, read_about, save_model
+from ecgbeats.runs.prediction import predict
+
+import numpy as np
+
+KINDS = ("temperature", "biases")
+# A class needs so many validation beats, of two patients where these are known, for a bias of its own.
+FEWEST_BEATS, FEWEST_PATIENTS = 20, 2
+# How strongly temperature and biases are held to 1 and 0, in cross-entropy. By DS1 and svdb, with 3 to 20 patients that
+# validate: weaker, the cross-entropy of the other patients rises where few validate; stronger, where many do.
+RIDGE = 0.01
+HOTTEST = 10.0  # the temperature lies within this and its inverse
+LARGEST_BIAS = 5.0
+
+
+def fit_calibration(
+    probabilities: np.ndarray, true: np.ndarray, kind: str, patients: np.ndarray | None = None
+) -> tuple[float, np.ndarray]:
+    """Return the temperature and the biases that give the lowest cross-entropy: softmax(log(p) / temperature + bias).
+
+    Parameters
+    ----------
+    probabilities : numpy.ndarray of float, shape (beats, classes)
+    true : numpy.ndarray of int, shape (beats,)
+    kind : str
+        Of KINDS; biases are 0 with "temperature".
+    patients : numpy.ndarray of str, shape (beats,), optional
+        The patient of each beat: they count alike, however long their records are, since the next patient is one, too.
+        Without it beats count alike.
+
+    Returns
+    -------
+    temperature : float
+    biases : numpy.ndarray, float64, shape (classes,)
+        Their mean over the classes that have one is 0, that of the others is 0.
+    """
+    from scipy.optimize import minimize
+
+    logits = _logits(probabilities)
+    weights = _weights(len(true), patients)
+    free = _classes_with_bias(true, logits.shape[1], patients) if kind == "biases" else np.empty(0, int)
+    beats = np.arange(len(true))
+
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the cross-entropy, which is convex in these parameters, and its gradient."""
+        scale, biases = _unpack(parameters, free, logits.shape[1])
+        found = log_softmax(scale * logits + biases)
+        excess = np.exp(found)
+        excess[beats, true] -= 1
+        excess *= weights[:, None]
+        slopes = excess.sum(axis=0)[free] + RIDGE * biases[free]
+        slope = (excess * logits).sum() + RIDGE * (scale - 1)
+        value = -weights @ found[beats, true] + RIDGE / 2 * ((scale - 1) ** 2 + biases @ biases)
+        return value, np.concatenate([[slope], slopes - slopes.mean() if len(free) else slopes])
+
+    bounds = [(1 / HOTTEST, HOTTEST)] + [(-LARGEST_BIAS, LARGEST_BIAS)] * len(free)
+    start = np.concatenate([[1.0], np.zeros(len(free))])
+    best = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
+    scale, biases = _unpack(best, free, logits.shape[1])
+    return float(1 / scale), biases
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the logarithms of the probabilities: float (beats, classes) both."""
+    logits = logits - logits.max(axis=1, keepdims=True)
+    return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+
+
+def apply_calibration(probabilities: np.ndarray, temperature: float, biases: np.ndarray) -> np.ndarray:
+    """Return softmax(log(p) / temperature + bias): float64, shape (beats, classes)."""
+    return np.exp(log_softmax(_logits(probabilities) / temperature + biases))
+
+
+def fold_in(model, temperature: float, biases: np.ndarray) -> None:
+    """Change a network of build_model, in place, so that it gives softmax(logits / temperature + bias)."""
+    layer = model.get_layer("logits")
+    kernel, bias = layer.get_weights()
+    layer.set_weights([kernel / np.float32(temperature), (bias / temperature + biases).astype(np.float32)])
+
+
+def calibrate(
+    path: Path, batches, protocol: Protocol, kind: str, measure: Callable[[np.ndarray, np.ndarray], float]
+) -> Calibration:
+    """Calibrate a network's file on the validation part, once: what was fitted is noted in it.
+
+    A run that was killed in between may so call this again. The file is the old one or the new one at every moment.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Of a network of build_model, as save_model wrote it.
+    batches : DataGenerator
+        The validation part, not shuffled.
+    protocol : Protocol
+        How the beats were parted: patients count alike where it keeps them apart.
+    kind : str
+        Of KINDS.
+    measure : callable
+        From classes and probabilities of beats to how far the latter are off; it is noted before and after.
+
+    Returns
+    -------
+    Calibration
+        Also what an earlier call noted.
+    """
+    about = read_about(path)
+    if "calibration" in about:
+        return about["calibration"]
+    model, classes = load_model(path)
+    true, patients = batches.images.labels, _patients(batches.images, protocol)
+    before = predict(model, batches)
+    temperature, biases = fit_calibration(before, true, kind, patients)
+    temperature, biases = round(temperature, 4), np.round(biases, 4)  # as they are noted
+    fold_in(model, temperature, biases)
+    calibration = Calibration(
+        temperature=temperature,
+        biases=biases.tolist(),
+        beats=len(true),
+        patients=None if patients is None else len(np.unique(patients)),
+        error_before=measure(true, before),
+        error_after=measure(true, apply_calibration(before, temperature, biases)),
+    )
+    save_model(model, path, classes, about.get("drawing"), calibration)
+    return calibration
+
+
+def _patients(images: Images, protocol: Protocol) -> np.ndarray | None:
+    """Return the patient of each image, None where the protocol does not keep them apart."""
+    return protocol.patients_of(record_names(images.names)) if protocol.keeps_patients_apart else None
+
+
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    """Return logits of these probabilities; those of float32 end at its smallest number."""
+    return np.log(np.maximum(np.asarray(probabilities, np.float64), np.finfo(np.float32).tiny))
+
+
+def _weights(beats: int, patients: np.ndarray | None) -> np.ndarray:
+    """Return how much each beat counts; together 1."""
+    if patients is None:
+        return np.full(beats, 1 / beats)
+    _, member, counts = np.unique(patients, return_inverse=True, return_counts=True)
+    return 1 / (len(counts) * counts[member])
+
+
+def _classes_with_bias(true: np.ndarray, classes: int, patients: np.ndarray | None) -> np.ndarray:
+    """Return the numbers of the classes that have beats enough for a bias."""
+    enough = np.bincount(true, minlength=classes) >= FEWEST_BEATS
+    if patients is not None:
+        enough &= [len(np.unique(patients[true == number])) >= FEWEST_PATIENTS for number in range(classes)]
+    return np.flatnonzero(enough)
+
+
+def _unpack(parameters: np.ndarray, free: np.ndarray, classes: int) -> tuple[float, np.ndarray]:
+    """Return the inverse temperature and the biases; what all have in common would lower those without one."""
+    biases = np.zeros(classes)
+    if len(free):
+        biases[free] = parameters[1:] - parameters[1:].mean()
+    return parameters[0], biases
