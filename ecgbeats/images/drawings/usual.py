@@ -195,7 +195,8 @@ def _scale(signal: np.ndarray, samples: np.ndarray, rate: float) -> float:
     swing = float(np.median(np.ptp(beats, axis=1)))
     middle = np.median(beats, axis=0)[reach - reach // 2 : reach + reach // 2 + 1]
     sign = -1.0 if -middle.min() > middle.max() else 1.0
-    return sign / swing if swing > np.finfo(np.float32).tiny else 0.0
+    # Beats far below the record's largest values are rounding errors, and would make of those what no float32 can hold.
+    return sign / swing if swing > np.finfo(np.float32).eps * np.abs(signal).max() else 0.0
 
 
 def _beat_bands(beats: Beats, rate: float) -> Callable[[np.ndarray, int], None]:
