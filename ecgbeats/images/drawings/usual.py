@@ -112,7 +112,7 @@ def drawer(record: Record) -> Callable[[int], np.ndarray]:
 def prepare(record: Record) -> Beats:
     """Return the beats of ``record`` made alike, whatever its recorder, its rate and its annotator."""
     usual_interval = _usual_interval(record)
-    rr_intervals = np.concatenate([[1.0], np.diff(record.samples) / usual_interval])
+    rr_intervals = np.concatenate([[1.0], np.maximum(np.diff(record.samples) / usual_interval, LEAST_RR)])
     late = _latest(rr_intervals)
     signal = cv2.GaussianBlur(
         without_baseline(record.signal, record.rate)[None], (0, 0), SMOOTHING * record.rate
@@ -238,7 +238,7 @@ def _depths(signal: np.ndarray) -> np.ndarray:
 
 def _around(beats: Beats) -> np.ndarray:
     """Return the RR intervals around each beat, its own in column BARS_BEFORE; at its ends the record goes on."""
-    padded = np.pad(np.maximum(beats.rr_intervals, LEAST_RR), (BARS_BEFORE, BARS_AFTER), "edge")
+    padded = np.pad(beats.rr_intervals, (BARS_BEFORE, BARS_AFTER), "edge")
     return np.lib.stride_tricks.sliding_window_view(padded, BARS_BEFORE + 1 + BARS_AFTER)
 
 
@@ -249,7 +249,7 @@ def _near(beats: Beats) -> np.ndarray:
 
 def _bar_heights(beats: Beats) -> np.ndarray:
     """Return how high the bars of each beat are in each column, in pixels: uint8, shape (beats, 128)."""
-    tall = np.rint(_around(beats) / np.maximum(_near(beats), LEAST_RR)[:, None] * USUAL_BAR)
+    tall = np.rint(_around(beats) / _near(beats)[:, None] * USUAL_BAR)
     bars = np.clip(tall, 1, BAR_ROWS.stop - BAR_ROWS.start).astype(np.uint8).repeat(BAR_WIDTH, axis=1)
     return np.pad(bars, [(0, 0), (0, IMAGE_SIZE - bars.shape[1])])
 
