@@ -218,7 +218,7 @@ def test_bars_and_gauges_are_the_networks_to_the_pixel_and_an_added_beat_has_the
         assert np.count_nonzero(difference[usual.BAR_ROWS.start :]) <= 2
 
 
-@pytest.mark.parametrize("drawing", ["strips", "typical"])
+@pytest.mark.parametrize("drawing", ["strips", "typical", "usual"])
 def test_images_of_a_long_record_are_the_networks_in_each_stretch(shown, drawing, monkeypatch):
     monkeypatch.setattr(stretches, "STRETCH_SECONDS", 420)
     record, review = real_review("208", drawing)
