@@ -109,8 +109,8 @@ def read_options(arguments: list[str]):
         default="paper",
         help="paper: the signal between the beat's neighbours, stretched to the image; strips: the beat and the "
         "five seconds around it, at fixed scales of time and amplitude; typical: the beat over the median of the "
-        "record's beats, and RR intervals in units of their median; usual: the beat over what is usual around it, RR "
-        "intervals, and the beats before and after, line by line (default paper)",
+        "record's beats, and RR intervals in units of their median; usual: the beat over the usual one around it, "
+        "their difference, RR intervals, and gauges of how early it is and how irregular the rhythm (default paper)",
     )
     parser.add_argument(
         "--lead",

@@ -1,9 +1,19 @@
-"""What the drawing "usual" shows: form, RR intervals and neighbours, beside what is usual around the beat."""
+"""What the drawing "usual" shows: form, RR intervals and rhythm, beside what is usual around the beat."""
 
 from dataclasses import replace
 
 from ecgbeats.images.drawings import DRAWINGS
-from ecgbeats.images.drawings.usual import AROUND_ROWS, BAR_GRAY, BAR_ROWS, MARK_GRAY, USUAL_BAR
+from ecgbeats.images.drawings.usual import (
+    BAR_ROWS,
+    BAR_WIDTH,
+    BARS_AFTER,
+    BARS_BEFORE,
+    DIFFERENCE_ROWS,
+    GAUGE_ROWS,
+    GAUGE_TOP,
+    GAUGES,
+    USUAL_BAR,
+)
 from ecgbeats.records.record import Record
 from ecgbeats.records.wfdb_files import read_record
 
@@ -12,8 +22,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-BEAT_ROWS = slice(0, BAR_ROWS.start)
-OWN_BAR = slice(76, 79)  # columns
+BEAT_ROWS = slice(0, DIFFERENCE_ROWS.start)
+RHYTHM_ROWS = slice(BAR_ROWS.start, None)
+REGULAR = 1 + np.arange(60) * 0.8  # seconds
 
 
 def make_record(times, sizes=None, rate=360):
@@ -34,13 +45,19 @@ def usual(record, beat):
 
 
 def bar_heights(image):
-    """Return how many rows each bar fills; the line behind the bars is no bar."""
-    bands = image[BAR_ROWS].reshape(BAR_ROWS.stop - BAR_ROWS.start, 32, 4)[:, :, 0]
-    return ((bands == BAR_GRAY) | (bands == 0)).sum(axis=0)
+    """Return how many rows each bar fills."""
+    bars = image[BAR_ROWS, : (BARS_BEFORE + 1 + BARS_AFTER) * BAR_WIDTH : BAR_WIDTH]
+    return (bars < 255).sum(axis=0)
+
+
+def gauge_lengths(image):
+    """Return how many columns each gauge fills, by its words."""
+    rows = image[GAUGE_TOP : GAUGE_TOP + len(GAUGES) * GAUGE_ROWS : GAUGE_ROWS]
+    return dict(zip(GAUGES, (rows == 0).sum(axis=1).tolist(), strict=True))
 
 
 def test_unit_polarity_and_place_of_the_annotation_do_not_matter():
-    record = make_record(1 + np.arange(60) * 0.8)
+    record = make_record(REGULAR)
     image = usual(record, 30).astype(float)
     for other in (
         replace(record, signal=record.signal * 4 + 8),
@@ -52,9 +69,13 @@ def test_unit_polarity_and_place_of_the_annotation_do_not_matter():
 
 @pytest.mark.parametrize("rate", [128, 250, 1000])
 def test_recorders_of_other_rates_draw_alike(rate):
-    times = 1 + np.arange(60) * 0.8
-    images = [usual(make_record(times, rate=r), 30).astype(float) for r in (360, rate)]
-    assert np.abs(images[0] - images[1]).mean() < 4
+    times, sizes = REGULAR.copy(), np.ones(60)
+    times[30] -= 0.3
+    sizes[30] = 0.6
+    images = [usual(make_record(times, sizes, rate=r), 30).astype(float) for r in (360, rate)]
+    assert np.abs(images[0] - images[1])[BEAT_ROWS].mean() < 6
+    assert np.abs(images[0] - images[1])[DIFFERENCE_ROWS].mean() < 4
+    assert np.abs(images[0] - images[1])[RHYTHM_ROWS].mean() < 3
 
 
 def test_every_second_beat_early_and_odd_is_drawn_over_the_others():
@@ -67,37 +88,60 @@ def test_every_second_beat_early_and_odd_is_drawn_over_the_others():
     assert np.flatnonzero(early < 100)[0] > np.flatnonzero(early < 200)[0] + 20
 
 
-def test_bars_count_in_the_records_usual_interval_and_a_line_marks_that_of_the_surroundings():
-    # Two hundred beats at a second's distance, then two hundred at half of it, one of them at a quarter.
-    times = np.cumsum(np.concatenate([np.full(200, 1.0), np.full(200, 0.5)]))
-    times[300:] -= 0.25
-    record = make_record(times)
-    draw = DRAWINGS["usual"](record)
-    for beat, height, line in ((100, USUAL_BAR, USUAL_BAR), (350, USUAL_BAR // 2, USUAL_BAR // 2)):
-        image = draw(beat)
-        assert (bar_heights(image) == height).all()
-        row = image[BAR_ROWS.stop - line - (height < line)]
-        assert set(np.unique(row[3::4])) <= {MARK_GRAY, 255}
-    early = bar_heights(draw(300))
-    assert early[19] == USUAL_BAR // 4
-    assert (np.delete(early, 19) == USUAL_BAR // 2).all()
-    own = draw(300)[BAR_ROWS, OWN_BAR]
-    assert (own == 0).any()
-    assert not (own == BAR_GRAY).any()
+def test_a_beat_that_comes_early_changes_the_rhythm_alone():
+    times = REGULAR.copy()
+    times[30] -= 0.2
+    usual_one, early = (usual(make_record(t), 30) for t in (REGULAR, times))
+    changed = np.abs(early.astype(float) - usual_one).mean(axis=1)
+    assert changed[BEAT_ROWS].mean() < 1
+    assert changed[DIFFERENCE_ROWS].max() < 2
+    heights = np.full(25, USUAL_BAR)
+    assert (bar_heights(usual_one) == heights).all()
+    heights = heights * np.r_[np.ones(BARS_BEFORE), 0.75, 1.25, np.ones(BARS_AFTER - 1)]
+    assert bar_heights(early) == pytest.approx(heights, abs=0.6)
+    own = slice(BARS_BEFORE * BAR_WIDTH, (BARS_BEFORE + 1) * BAR_WIDTH)
+    assert set(np.unique(early[BAR_ROWS, own])) == {0, 255}
+    assert not (np.delete(early[BAR_ROWS], np.r_[own], axis=1) == 0).any()
+    before, after = gauge_lengths(usual_one), gauge_lengths(early)
+    assert before["interval before the beat"] == 64
+    assert after["interval before the beat"] == pytest.approx(0.75 * 64, abs=1)
+    assert after["interval after it, by the median"] == pytest.approx(1.25 * 64, abs=1)
+    assert after["share of the surroundings' intervals that are shorter"] == 0
+    rhythm = list(GAUGES)[:3]  # a single early beat is no other rhythm
+    assert [after[words] for words in rhythm] == [before[words] for words in rhythm]
 
 
-def test_neighbours_stand_below_each_other():
-    draw = DRAWINGS["usual"](make_record(1 + np.arange(60) * 0.8))
-    rows = draw(30)[AROUND_ROWS]
-    beat_rows = np.delete(np.arange(48), [27, 30])
-    assert (rows[[27, 30]] == 255).all()
-    dark = rows[beat_rows] < 40
-    for column in (70 - 48, 70, 70 + 48):  # the beat before, the row's own, the next: 0.8 s are 48 columns
-        assert dark[:, column - 1 : column + 2].any(axis=1).all()
-    # Before the first beat of the record there is none.
-    first = draw(0)[AROUND_ROWS]
-    assert (first[:28] == 255).all()
-    assert (first[30:] < 255).any()
+def test_a_beat_of_another_form_changes_the_beat_and_the_difference_alone():
+    sizes = np.ones(60)
+    sizes[30] = 0.5
+    usual_one, low = (usual(make_record(REGULAR, s), 30) for s in (np.ones(60), sizes))
+    assert (low[RHYTHM_ROWS] == usual_one[RHYTHM_ROWS]).all()
+    assert np.abs(low[BEAT_ROWS].astype(float) - usual_one[BEAT_ROWS]).mean() > 1
+    # The middle gray where the beats agree, and half of the swing is 50 gray levels.
+    assert usual_one[DIFFERENCE_ROWS] == pytest.approx(128, abs=6)
+    assert low[DIFFERENCE_ROWS, 58] == pytest.approx(128 + 50, abs=6)
+    assert low[DIFFERENCE_ROWS, 90:] == pytest.approx(128, abs=6)
+
+
+def test_an_irregular_rhythm_fills_the_gauges():
+    random = np.random.default_rng(0)
+    regular = 1 + np.cumsum(0.8 + random.uniform(-0.01, 0.01, 300))
+    irregular = 1 + np.cumsum(0.8 * np.exp(random.normal(0, 0.25, 300)))
+    lengths = [
+        np.array(list(gauge_lengths(usual(make_record(t), 150)).values())) for t in (regular, irregular)
+    ]
+    of_rhythm = [0, 1, 2, list(GAUGES).index("median step of the surroundings")]
+    assert lengths[0][of_rhythm].max() < 12
+    assert lengths[1][of_rhythm].min() > 40
+
+
+def test_bars_count_in_the_usual_interval_of_the_surroundings_and_gauges_tell_that():
+    # Two hundred beats at a second's distance, then two hundred at half of it.
+    draw = DRAWINGS["usual"](make_record(np.cumsum(np.concatenate([np.full(200, 1.0), np.full(200, 0.5)]))))
+    for beat, length in ((100, 64), (350, 32)):
+        assert (bar_heights(draw(beat)) == USUAL_BAR).all()
+        assert gauge_lengths(draw(beat))["usual interval of the surroundings"] == length
+        assert gauge_lengths(draw(beat))["usual interval of the surroundings, by the median"] == 64
 
 
 def test_it_does_not_tell_the_symbols(mitdb):
@@ -117,7 +161,10 @@ def test_it_does_not_tell_the_symbols(mitdb):
 @example([0.0], 360.0, [0.0])
 @example([1.0] * 500, 360.0, [0.5, 0.5])
 @example([0.0, 2.7017034392182473e-42], 360.0, [1.0])
+@example([0.0] * 99 + [1000.0] * 2 + [0.0] * 99 + [2e-38] * 2, 50.0, [1.0])
+@example([0.0, 1.0] * 200, 360.0, [0.1, 0.9])
 @settings(deadline=None, max_examples=50)
+@pytest.mark.filterwarnings("error")
 def test_any_signal_is_drawn(samples, rate, places):
     at = np.sort(np.rint(np.array(places) * (len(samples) - 1)).astype(np.int64))
     record = Record("any", "MLII", rate, np.array(samples, np.float32), at, np.full(len(at), "N"))
@@ -126,4 +173,5 @@ def test_any_signal_is_drawn(samples, rate, places):
         image = draw(beat)
         assert image.shape == (128, 128)
         assert image.dtype == np.uint8
-        assert (image[AROUND_ROWS][[27, 30]] == 255).all()
+        assert (image[GAUGE_TOP + GAUGE_ROWS - 1 :: GAUGE_ROWS] == 255).all()
+        assert min(bar_heights(image)) > 0

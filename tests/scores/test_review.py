@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from ecgbeats.images import stretches
-from ecgbeats.images.drawings import DRAWINGS
+from ecgbeats.images.drawings import DRAWINGS, usual
 from ecgbeats.records.wfdb_files import read_record
 from ecgbeats.scores.review import Review, packing, page, write_review
 
@@ -198,7 +198,27 @@ def test_image_of_a_beat_is_the_networks(shown, name, lead, drawing):
     assert np.mean(differences) < 1.5
 
 
-@pytest.mark.parametrize("drawing", ["strips", "typical"])
+def test_bars_and_gauges_are_the_networks_to_the_pixel_and_an_added_beat_has_them_too(shown):
+    record, whole = real_review("208", "usual")
+    draw, left_out = DRAWINGS["usual"](record), 701
+    beats = [0, 9, *range(20, 700, 61), *range(710, len(record.samples), 61), len(record.samples) - 1]
+    fewer = {name: np.delete(getattr(whole, name), left_out, axis=0) for name in ("samples", "predicted")}
+    review = replace(whole, **fewer, probabilities=np.delete(whole.probabilities, left_out, axis=0))
+    encode = "image => btoa(String.fromCharCode(...image))"
+    tab = shown(whole)
+    found = tab.evaluate(f"{beats}.map(beat => drawBeat(beats.all[beat])).map({encode})")
+    tab = shown(review)
+    found += tab.evaluate(f"[drawBeat(beats.add({record.samples[left_out]}, 0))].map({encode})")
+    for image, beat in zip(found, [*beats, left_out], strict=True):
+        pixels = np.frombuffer(base64.b64decode(image), np.uint8).reshape(128, 128).astype(int)
+        difference = np.abs(pixels - draw(beat))
+        assert difference.mean() < 3.1
+        assert difference[usual.DIFFERENCE_ROWS].mean() < 3
+        # A length that lies between two pixels may be rounded to either, two rows high.
+        assert np.count_nonzero(difference[usual.BAR_ROWS.start :]) <= 2
+
+
+@pytest.mark.parametrize("drawing", ["strips", "typical", "usual"])
 def test_images_of_a_long_record_are_the_networks_in_each_stretch(shown, drawing, monkeypatch):
     monkeypatch.setattr(stretches, "STRETCH_SECONDS", 420)
     record, review = real_review("208", drawing)

@@ -49,8 +49,7 @@ const DRAWINGS = {
     const image = blankImage(), around = surroundings(made, Math.floor(beat / U.block) * U.block);
     if (!usualIsThere(made, around, beat)) return null;
     drawUsualBeat(image, made, around, beat);
-    drawUsualBars(image, made, around, beat);
-    drawAround(image, made, beat);
+    drawUsualRhythm(image, made, around, beat);
     return image;
   },
 };

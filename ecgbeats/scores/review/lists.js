@@ -1,6 +1,6 @@
 // Lists of beats: of each class, of doubtful ones, of runs, pauses and corrections. Only the rows in sight exist.
 
-const ROW = 60;          // pixels, as in style.css
+const ROW = 72;          // pixels, as in style.css
 const SPARE = 3;         // rows above and below those in sight
 
 const lists = {

@@ -8,38 +8,46 @@ function madeAlike(stretch, samples, index) {
   const found = samples === beats.samples, first = stretch.firstBeat;
   if (found && alikeOf.has(stretch)) return alikeOf.get(stretch);
   const offsets = stretch.offsets.slice();
-  if (!found) offsets.splice(index - first, 0, 0);   // a beat was added
+  if (!found) offsets.splice(index - first, 0, Math.round(percentile(offsets, 50)));   // a beat was added
+  const intervals = offsets.map((_, i) =>
+    i ? Math.max(U.leastRr, (samples[first + i] - samples[first + i - 1]) / stretch.usualInterval) : 1);
   const made = {
-    scale: stretch.scale, blocks: new Map(),
+    scale: stretch.scale, usualInterval: stretch.usualInterval, blocks: new Map(), intervals, logs: intervals.map(Math.log),
     middles: offsets.map((offset, i) => Math.max(0, Math.min(LENGTH - 1, samples[first + i] + offset))),
-    intervals: offsets.map((_, i) => i ? (samples[first + i] - samples[first + i - 1]) / stretch.usualInterval : 1),
   };
   if (found) alikeOf.set(stretch, made);
   return made;
 }
 
-// What is usual around a block of beats: the beats that come latest, but for pauses, and the RR interval.
+// What is usual around a block of beats: the beats that come latest, but for pauses, and how the RR intervals are.
 function surroundings(made, start) {
   if (!made.blocks.has(start)) {
     const middle = Math.min(start + U.block / 2, made.intervals.length - 1), first = Math.max(0, middle - U.reach);
-    const around = made.intervals.slice(first, middle + U.reach + 1);
-    const order = around.map((_, i) => i).sort((a, b) => around[b] - around[a] || a - b);
+    const last = middle + U.reach + 1, intervals = made.intervals.slice(first, last), logs = made.logs.slice(first, last);
+    const order = intervals.map((_, i) => i).sort((a, b) => intervals[b] - intervals[a] || a - b);
     const from = Math.floor(U.longestShare * order.length);
-    const late = order.slice(from, from + Math.max(3, roundEven(U.lateShare * order.length))).map(i => first + i);
-    made.blocks.set(start, {late, interval: percentile(around, U.percentile), median: null});
+    made.blocks.set(start, {
+      late: order.slice(from, from + Math.max(3, roundEven(U.lateShare * order.length))).map(i => first + i),
+      intervals,
+      interval: percentile(intervals, U.percentile),
+      medianLog: percentile(logs, 50),
+      spread: percentile(logs, 75) - percentile(logs, 25) + U.leastSpread,
+      medianStep: percentile(logs.map((log, i) => Math.abs(log - made.logs[Math.max(0, first + i - 1)])), 50),
+      beat: null,   // drawn when it is needed
+    });
   }
   return made.blocks.get(start);
 }
 
-function percentile(values, share) {
-  const sorted = values.slice().sort((a, b) => a - b), place = (sorted.length - 1) * share / 100, left = Math.floor(place);
-  return sorted[left] + (place - left) * (sorted[Math.min(left + 1, sorted.length - 1)] - sorted[left]);
+// Rounded as NumPy does.
+function percentile(values, percent) {
+  const sorted = Float64Array.from(values).sort(), place = (sorted.length - 1) * (percent / 100), left = Math.floor(place);
+  const low = sorted[left], high = sorted[Math.min(left + 1, sorted.length - 1)], share = place - left;
+  return share < 0.5 ? low + (high - low) * share : high - (high - low) * (1 - share);
 }
 
 function usualIsThere(made, around, beat) {
-  const needed = [beat - U.beatsBefore, beat + U.beatsAfter, ...around.late].map(i =>
-    made.middles[Math.max(0, Math.min(made.middles.length - 1, i))]);
-  const reach = BASELINE_REACH + 3 * RATE;
+  const needed = [beat, ...around.late].map(i => made.middles[i]), reach = BASELINE_REACH + 3 * RATE;
   return signal.has(Math.min(...needed) - reach, Math.max(...needed) + reach);
 }
 
@@ -62,54 +70,58 @@ function alike(made, start, end) {
   });
 }
 
-function usualDepths(made, start, end) {
-  return alike(made, start, end).map(value => Math.max(0, Math.min(1, (U.highest - value) / (U.highest - U.lowest))));
-}
-
-// The beat over the median of the late ones around it.
+// The beat over the median of the late ones around it, and below how far it is above that.
 function drawUsualBeat(image, made, around, beat) {
-  const [before, after] = stripReach(U.band);
-  if (!around.median) {
-    const cut = around.late.map(i => usualDepths(made, made.middles[i] - before, made.middles[i] + after + 1));
-    around.median = cut[0].map((_, i) => percentile(cut.map(values => values[i]), 50));
+  const {band} = U, [before, after] = stripReach(band);
+  const cut = i => alike(made, made.middles[i] - before, made.middles[i] + after + 1);
+  const depth = value => Math.max(0, Math.min(1, (U.highest - value) / (U.highest - U.lowest)));
+  if (!around.beat) {
+    const late = around.late.map(cut);
+    around.beat = late[0].map((_, i) => percentile(late.map(values => values[i]), 50));
   }
-  const middle = made.middles[beat], start = Math.max(0, middle - before), usual = blankImage();
-  drawDepths(image, U.band, usualDepths(made, start, Math.min(LENGTH, middle + after + 1)), start - middle);
-  drawDepths(usual, U.band, around.median, -before, U.gray);
-  for (let i = 0; i < U.band.bottom * SIZE; i++) if (usual[i] < image[i]) image[i] = usual[i];
+  const values = cut(beat), start = made.middles[beat] - before, first = Math.max(0, -start), usual = blankImage();
+  drawDepths(image, band, values.slice(first, LENGTH - start).map(depth), first - before);
+  drawDepths(usual, band, around.beat.map(depth), -before, U.gray);
+  for (let i = 0; i < band.bottom * SIZE; i++) if (usual[i] < image[i]) image[i] = usual[i];
+  for (let column = 0; column < SIZE; column++) {
+    const place = before + (column - band.column) * band.seconds * RATE, left = Math.floor(place), share = place - left;
+    const above = (values[left] - around.beat[left]) * (1 - share) + (values[left + 1] - around.beat[left + 1]) * share;
+    const gray = Math.max(0, Math.min(255, 128 - U.differenceGray * above));
+    for (let row = U.differenceTop; row < U.differenceBottom; row++) image[row * SIZE + column] = gray;
+  }
 }
 
-// A bar for the RR interval that ends at each beat around, its own in black, and a line at the usual one.
-function drawUsualBars(image, made, around, beat) {
-  const height = U.barBottom - U.barTop, tall = interval => Math.min(height, Math.max(1, roundEven(interval * U.bar)));
-  const mark = U.barBottom - tall(around.interval);
-  image.fill(U.markGray, mark * SIZE, (mark + 1) * SIZE);
-  for (let place = 0; place < SIZE / U.barWidth; place++) {
-    const i = beat - U.barsBefore + place;
-    if (i < 1 || i >= made.intervals.length) continue;
-    for (let row = U.barBottom - tall(made.intervals[i]); row < U.barBottom; row++) {
+// A bar for each RR interval around, that of the beat in black, and the gauges.
+function drawUsualRhythm(image, made, around, beat) {
+  const height = U.barBottom - U.barTop, near = [], logs = [];
+  for (let i = beat - U.barsBefore; i <= beat + U.barsAfter; i++) {
+    const inside = Math.max(0, Math.min(made.intervals.length - 1, i));
+    near.push(made.intervals[inside]);
+    logs.push(made.logs[inside]);
+  }
+  near.forEach((interval, place) => {
+    const bar = Math.min(height, Math.max(1, roundEven(interval / around.interval * U.bar)));
+    for (let row = U.barBottom - bar; row < U.barBottom; row++) {
       const at = row * SIZE + place * U.barWidth;
-      image.fill(i === beat ? 0 : U.barGray, at, at + U.barWidth - 1);
+      image.fill(place === U.barsBefore ? 0 : U.barGray, at, at + U.barWidth);
     }
-  }
+  });
+  gaugeValues(made, around, near, logs).forEach((value, i) => {
+    const [empty, full] = U.gauges[i], top = U.gaugeTop + i * U.gaugeRows;
+    const length = roundEven(Math.max(0, Math.min(1, (value - empty) / (full - empty))) * SIZE);
+    for (let row = top; row < top + U.gaugeRows - 1; row++) image.fill(0, row * SIZE, row * SIZE + length);
+  });
 }
 
-// The beats around, one below the other, dark where the signal is high.
-function drawAround(image, made, beat) {
-  const wide = Math.max(1, roundEven(U.aroundSeconds * RATE)), last = U.beatsBefore + U.beatsAfter;
-  const columns = Array.from({length: SIZE}, (_, i) => roundEven((i - U.aroundColumn) * U.aroundSeconds * RATE));
-  for (let place = 0; place <= last; place++) {
-    const i = beat - U.beatsBefore + place, top = U.barBottom + place * U.rowsABeat;
-    if (i < 0 || i >= made.middles.length) continue;
-    const from = made.middles[i] + columns[0] - (wide >> 1);
-    const values = alike(made, from, made.middles[i] + columns[SIZE - 1] + wide);
-    columns.forEach((column, x) => {
-      let sum = 0;
-      for (let k = 0; k < wide; k++) sum += values[column - columns[0] + k];
-      const gray = Math.floor(Math.max(0, Math.min(250, 128 - 120 * Math.asinh(sum / wide * U.faint) / Math.asinh(U.faint))));
-      for (let row = top; row < top + U.rowsABeat; row++) image[row * SIZE + x] = gray;
-    });
-  }
-  const own = U.barBottom + U.beatsBefore * U.rowsABeat;
-  for (const row of [own - 1, own + U.rowsABeat]) image.fill(255, row * SIZE, (row + 1) * SIZE);
+// In the order of GAUGES in usual.py, where it stands what they are.
+function gaugeValues(made, around, near, logs) {
+  const own = U.barsBefore, before = near[own], middle = percentile(near, 50);
+  const steps = logs.slice(1).map((log, i) => Math.abs(log - logs[i])).filter((_, i) => i < own - 2 || i > own + 1);
+  const shorter = (intervals, number) => intervals.filter(interval => interval < before).length / number;
+  return [
+    percentile(steps, 50), percentile(steps, 80), percentile(near, 80) / percentile(near, 20),
+    before / middle, near[own + 1] / middle, around.interval / middle, before, around.interval,
+    Math.log(before * made.usualInterval / RATE), around.medianStep, shorter(around.intervals, around.intervals.length),
+    (logs[own] - around.medianLog) / around.spread, shorter(near, near.length - 1),
+  ];
 }
