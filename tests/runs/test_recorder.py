@@ -20,7 +20,7 @@ def test_best_keras_is_the_epoch_that_keep_asks_for(tmp_path, keep, kept):
     )[0]
 
     class Batches:
-        images = [None] * 100
+        images_of_epoch = 100
 
         def __len__(self):
             return 1
