@@ -22,7 +22,7 @@ from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.progress import progress
 from ecgbeats.reading import read_json
 from ecgbeats.runs.networks import load_model, read_classes
-from ecgbeats.runs.rehearsal import Examples, read_examples
+from ecgbeats.runs.rehearsal import read_examples
 from ecgbeats.runs.training_data import read_training, trained_drawing
 from ecgbeats.scores.annotating.adapting import Adapted, label_adapted
 from ecgbeats.scores.annotating.corrections import (
@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
     network = read_network(options.model)
     corrections = read_corrections(options.corrections) if options.corrections else []
     check_symbols(corrections, network.symbols, options.corrections)
-    others = read_examples(network.path, network.classes, network.drawing) if options.adapt_minutes else None
+    others = read_examples(network.path, network.drawing) if options.adapt_minutes else None
     command.check_backend()
     import ecgbeats.records.finding  # noqa: F401 - once, before the processes are forked that find beats with it
 
@@ -128,7 +128,7 @@ def annotate_all(
     recordings: dict[str, Path],
     network: Network,
     corrections: list[Correction],
-    others: Examples | None,
+    others: np.ndarray | None,
     options: argparse.Namespace,
     pool: Executor | None,
     started: float,

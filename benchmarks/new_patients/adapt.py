@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from ecgbeats import command
 from ecgbeats.images.protocols import DS1
-from ecgbeats.runs import adapting, rehearsal
+from ecgbeats.runs.adapting import Beats, adapt, predict_images
+from ecgbeats.runs.rehearsal import with_few_shades
 
 import numpy as np
 
@@ -70,22 +71,18 @@ def main(arguments: list[str]) -> None:
     report([patients[number] for number in done], found, experiment, way, options.output / "adaptation.csv")
 
 
-def choose(
-    patients: list[Patient], examples: Examples, trained: np.ndarray, limit: int
-) -> rehearsal.Examples | None:
+def choose(patients: list[Patient], examples: Examples, trained: np.ndarray, limit: int) -> np.ndarray | None:
     """Return what examples.npz beside a network that was trained on the ``trained`` patients (bool) holds."""
     if not limit:
         return None
     own = np.flatnonzero(trained[examples.patient])
     records = np.array([patient.name for patient in patients])[examples.patient[own]]
     chosen = own[spread(records, np.array(CLASSES)[examples.labels[own]], limit, 0)]
-    taken = take(examples, chosen)
-    return taken._replace(images=rehearsal.reduce(taken.images)) if taken.images.dtype == np.uint8 else taken
+    inputs = take(examples, chosen).images
+    return with_few_shades(inputs) if inputs.dtype == np.uint8 else inputs
 
 
-def minutes(
-    patient: Patient, examples: Examples, number: int, length: float
-) -> tuple[rehearsal.Examples, rehearsal.Examples]:
+def minutes(patient: Patient, examples: Examples, number: int, length: float) -> tuple[Beats, Beats]:
     """Return the kept beats of a patient's first minutes, and those behind them."""
     record = patient.leads[0]
     early = record.samples[kept(patient)] < length * 60 * record.rate
@@ -93,22 +90,20 @@ def minutes(
     return take(examples, own[early]), take(examples, own[~early])
 
 
-def score(
-    file: Path, bias: float, early: rehearsal.Examples, late: rehearsal.Examples, others
-) -> dict[str, np.ndarray]:
+def score(file: Path, bias: float, early: Beats, late: Beats, others) -> dict[str, np.ndarray]:
     """Return what a network says of the beats behind the minutes, as it was and adapted, and the learning's seconds."""
     import keras
 
     model = keras.models.load_model(file, compile=False)
     if bias:
         last = model.layers[-1].bias
-        last.assign(np.asarray(last) + biases(bias))
-    found = {"without": adapting.predict_images(model, late.images)}
+        last.assign(keras.ops.convert_to_numpy(last) + biases(bias))
+    found = {"without": predict_images(model, late.images)}
     started = time.perf_counter()
-    learnt = adapting.adapt(model, early, others, seed=0)
+    learnt = adapt(model, early, others, seed=0)
     found["seconds"] = time.perf_counter() - started
     found["kept"] = learnt is None
-    found["adapted"] = found["without"] if learnt is None else adapting.predict_images(learnt, late.images)
+    found["adapted"] = found["without"] if learnt is None else predict_images(learnt, late.images)
     return found
 
 
@@ -118,7 +113,7 @@ def report(patients: list[Patient], found: list, experiment: str, way: str, file
     rows, shares = [], {}
     for name in WAYS:
         predicted = [values[name].argmax(1) for values in found]
-        row = {"experiment": experiment, "way": name if name == "without" else way, "patients": len(patients)}
+        row = {"experiment": experiment, "way": way.replace("adapted", name), "patients": len(patients)}
         row |= {key: round(value, 4) for key, value in summary(patients, true, predicted).items()}
         add_row(file, row, ("experiment", "way"))
         print(", ".join(f"{key} {value}" for key, value in row.items()))
@@ -152,13 +147,13 @@ def report(patients: list[Patient], found: list, experiment: str, way: str, file
     )
 
 
-def take(examples: Examples, positions: np.ndarray) -> rehearsal.Examples:
+def take(examples: Examples, positions: np.ndarray) -> Beats:
     """Return beats by their positions, as a network takes them."""
     order = np.argsort(positions, kind="stable")  # memory of a file is read best from its start to its end
     inputs = np.empty((len(positions), *examples.inputs.shape[1:]), examples.inputs.dtype)
     inputs[order] = examples.inputs[positions[order]]
     labels = examples.labels[positions].astype(np.int64)
-    return rehearsal.Examples(inputs[..., np.newaxis] if inputs.ndim == 3 else inputs, labels)
+    return Beats(inputs[..., np.newaxis] if inputs.ndim == 3 else inputs, labels)
 
 
 if __name__ == "__main__":

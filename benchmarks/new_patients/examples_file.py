@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> None:
     learnt = np.flatnonzero(np.isin(record_of, [record for record, part in parts.items() if part != "test"]))
     names = np.array(images.classes)[images.labels]
     chosen = learnt[spread(record_of[learnt], names[learnt], options.limit, options.seed)]
-    write_examples(options.output, images.gather(chosen), names[chosen].tolist(), drawing)
+    write_examples(options.output, images.gather(chosen), drawing)
     counts = ", ".join(f"{(names[chosen] == name).sum():,d} {name}" for name in images.classes)
     print(f"{options.output}: {counts}; {options.output.stat().st_size / 1e6:.2f} MB")
 

@@ -1,27 +1,45 @@
 """A copy of a network learns a new patient from labelled beats.
 
-Beside them it sees beats of training patients, so that it does not forget what those showed it, above all of classes
-that the labelled beats lack. Where there are none of these, it goes half of the way alone: the mean of the weights before
-and after keeps more of the first network than the second (Wortsman et al. 2022, Robust fine-tuning of zero-shot models).
+Beside them it sees beats of training patients, of which it must keep saying what the network said (Li and Hoiem 2016,
+Learning without forgetting): so it keeps the classes that the labelled beats lack, and how often each class comes. Then its
+weights go back a part of the way (Wortsman et al. 2022, Robust fine-tuning of zero-shot models): what the patient's minutes
+do not show is better known to the network, and what they show is learnt by less, too.
 """
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from ecgbeats.runs.prediction import BLOCK, predict_blocks
-from ecgbeats.runs.rehearsal import Examples
 
 import numpy as np
 
 STEPS = 120
 BATCH = 64  # where there are others' beats, half of them
 LEARNING_RATE = 3e-4
-KEPT = 0.5  # how much of the targets of others' beats is what the network said of them before
+WAY, WAY_ALONE = 0.6, 0.4  # how far the weights go from the network's to what was learnt, with others' beats and without
 HOLD_BACK = 5
-WAY_ALONE = 0.5  # how far the weights go where there are no others' beats
+
+
+class Beats(NamedTuple):
+    """Beats whose class is known.
+
+    Attributes
+    ----------
+    images : numpy.ndarray, uint8, shape (beats, 128, 128, 1)
+    labels : numpy.ndarray, int64, shape (beats,)
+        Positions among the network's classes.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> "Beats":
+        """Return these of them alone."""
+        return Beats(self.images[chosen], self.labels[chosen])
 
 
 def adapt(
-    model, own: Examples, others: Examples | None, seed: int, tell: Callable[[int], None] = lambda steps: None
+    model, own: Beats, others: np.ndarray | None, seed: int, tell: Callable[[int], None] = lambda steps: None
 ):
     """Return a copy of a network that has learnt a patient's labelled beats; ``model`` stays as it is.
 
@@ -32,9 +50,9 @@ def adapt(
     model : keras.Model
         Takes uint8 (beats, 128, 128, 1), ends in a softmax. Its batch normalization keeps its statistics, since those of
         so few beats would be those of one patient.
-    own : Examples
-        The patient's beats. Rare classes come more often: as the square root of their number tells.
-    others : Examples or None
+    own : Beats
+        The patient's.
+    others : numpy.ndarray, uint8, shape (beats, 128, 128, 1), or None
         Beats of training patients.
     seed : int
         The same gives the same network on one core.
@@ -43,8 +61,7 @@ def adapt(
     """
     import keras
 
-    held = _hold_back(own.labels)
-    judged, own = (Examples(own.images[part], own.labels[part]) for part in (held, ~held))
+    held = hold_back(own.labels)
     keras.utils.set_random_seed(seed)
     copy = keras.models.clone_model(model)
     first = model.get_weights()
@@ -55,13 +72,13 @@ def adapt(
         loss="categorical_crossentropy",
         jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )
-    for images, targets in _batches(model, own, others, np.random.default_rng(seed)):
+    for images, targets in _batches(model, own.take(~held), others, np.random.default_rng(seed)):
         copy.train_on_batch(images, targets)
         tell(1)
-    if others is None:
-        learnt = zip(first, copy.get_weights(), strict=True)
-        copy.set_weights([before + WAY_ALONE * (after - before) for before, after in learnt])
-    return None if _errors(copy, judged) > _errors(model, judged) else copy
+    way = WAY_ALONE if others is None else WAY
+    learnt = zip(first, copy.get_weights(), strict=True)
+    copy.set_weights([before + way * (after - before) for before, after in learnt])
+    return None if _errors(copy, own.take(held)) > _errors(model, own.take(held)) else copy
 
 
 def predict_images(model, images: np.ndarray) -> np.ndarray:
@@ -70,7 +87,7 @@ def predict_images(model, images: np.ndarray) -> np.ndarray:
     return predict_blocks(model, blocks, lambda done: None)
 
 
-def _hold_back(labels: np.ndarray) -> np.ndarray:
+def hold_back(labels: np.ndarray) -> np.ndarray:
     """Return which labelled beats judge the result: bool, every ``HOLD_BACK``-th of each class."""
     held = np.zeros(len(labels), bool)
     for label in np.unique(labels):
@@ -78,8 +95,8 @@ def _hold_back(labels: np.ndarray) -> np.ndarray:
     return held
 
 
-def _errors(model, judged: Examples) -> int:
-    """Return how many beats a network labels otherwise; those that are no number count, too."""
+def _errors(model, judged: Beats) -> int:
+    """Return how many beats a network labels otherwise; those that it gives no numbers for count, too."""
     probabilities = predict_images(model, judged.images)
     right = (probabilities.argmax(1) == judged.labels) & np.isfinite(probabilities).all(1)
     return int((~right).sum())
@@ -96,20 +113,18 @@ def _freeze_statistics(model) -> None:
 
 
 def _batches(
-    model, own: Examples, others: Examples | None, random: np.random.Generator
+    model, own: Beats, others: np.ndarray | None, random: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the images and targets of each step."""
-    one_hot = np.eye(model.output_shape[-1], dtype=np.float32)
-    share = 1 / np.sqrt(np.bincount(own.labels)[own.labels])
-    share /= share.sum()
-    count = BATCH if others is None else BATCH // 2
-    if others is not None:
-        wanted = (1 - KEPT) * one_hot[others.labels] + KEPT * predict_images(model, others.images)
+    known = np.eye(model.output_shape[-1], dtype=np.float32)[own.labels]
+    said = None if others is None else predict_images(model, others)
     for _ in range(STEPS):
-        mine = random.choice(len(own.labels), count, p=share)
-        images, targets = own.images[mine], one_hot[own.labels[mine]]
-        if others is not None:
-            theirs = random.choice(len(others.labels), BATCH - count)
-            images = np.concatenate([images, others.images[theirs]])
-            targets = np.concatenate([targets, wanted[theirs]])
-        yield images, targets
+        mine = random.choice(len(known), BATCH if others is None else BATCH // 2)
+        if others is None:
+            yield own.images[mine], known[mine]
+        else:
+            theirs = random.choice(len(others), BATCH - len(mine))
+            yield (
+                np.concatenate([own.images[mine], others[theirs]]),
+                np.concatenate([known[mine], said[theirs]]),
+            )

@@ -9,9 +9,8 @@ from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.stretches import draw_beats
 from ecgbeats.progress import progress
 from ecgbeats.records.recordings import read_beats
-from ecgbeats.runs.adapting import STEPS, adapt, predict_images
+from ecgbeats.runs.adapting import STEPS, Beats, adapt, predict_images
 from ecgbeats.runs.prediction import BLOCK, check_probabilities
-from ecgbeats.runs.rehearsal import Examples
 from ecgbeats.scores.annotating.corrections import Correction, correct
 from ecgbeats.scores.annotating.labelled import Labelled, symbol_labels
 from ecgbeats.scores.annotating.labelling import Network, label, to_draw
@@ -103,7 +102,7 @@ def label_adapted(
     noise: np.ndarray,
     model,
     network: Network,
-    others: Examples | None,
+    others: np.ndarray | None,
     corrections: list[Correction],
     options,
 ) -> tuple[Labelled, Labelled, Adapted]:
@@ -113,8 +112,8 @@ def label_adapted(
     ----------
     recording, samples, noise, model, network
         As for :func:`label`; ``model`` stays as it is.
-    others : Examples or None
-        Beats of training patients.
+    others : numpy.ndarray or None
+        Images of training patients, as read_examples returns them.
     corrections : list of Correction
     options
         With ``adapt_minutes``, ``beats`` and ``corrections``.
@@ -134,7 +133,7 @@ def label_adapted(
     known = minutes.labels != UNKNOWN
     started = time.perf_counter()
     with progress(STEPS, "adapting", "steps") as tell:
-        learnt = adapt(model, Examples(minutes.images[known], minutes.labels[known]), others, SEED, tell)
+        learnt = adapt(model, Beats(minutes.images, minutes.labels).take(known), others, SEED, tell)
     counts = np.bincount(minutes.labels[known], minlength=len(network.classes)).tolist()
     adapted = Adapted(
         options.adapt_minutes,
