@@ -16,7 +16,8 @@ import numpy as np
 STEPS = 120
 BATCH = 64  # where there are others' beats, half of them
 LEARNING_RATE = 3e-4
-WAY, WAY_ALONE = 0.6, 0.4  # how far the weights go from the network's to what was learnt, with others' beats and without
+# How far the weights go from the network's to what was learnt, beside others' beats and without any.
+WAY, WAY_ALONE = 0.5, 0.3
 HOLD_BACK = 5
 
 
@@ -51,7 +52,7 @@ def adapt(
         Takes uint8 (beats, 128, 128, 1), ends in a softmax. Its batch normalization keeps its statistics, since those of
         so few beats would be those of one patient.
     own : Beats
-        The patient's.
+        The patient's. Rare classes come more often: as the square root of their number tells.
     others : numpy.ndarray, uint8, shape (beats, 128, 128, 1), or None
         Beats of training patients.
     seed : int
@@ -117,9 +118,11 @@ def _batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the images and targets of each step."""
     known = np.eye(model.output_shape[-1], dtype=np.float32)[own.labels]
+    share = 1 / np.sqrt(np.bincount(own.labels)[own.labels])
+    share /= share.sum()
     said = None if others is None else predict_images(model, others)
     for _ in range(STEPS):
-        mine = random.choice(len(known), BATCH if others is None else BATCH // 2)
+        mine = random.choice(len(known), BATCH if others is None else BATCH // 2, p=share)
         if others is None:
             yield own.images[mine], known[mine]
         else:

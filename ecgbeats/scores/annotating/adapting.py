@@ -34,7 +34,7 @@ class Adapted:
     counts : dict of str to int
         How many labelled beats of each class were learnt.
     kept : bool
-        Whether the network stayed as it was, since what it had learnt did it no good.
+        Whether the network stayed as it was, since it made more errors on labelled beats that were held back.
     seconds : float
         How long the learning took.
     """
@@ -58,7 +58,6 @@ class Adapted:
             "labelled": self.counts,
             "lacking": self.lacking,
             "network": "as it was" if self.kept else "adapted",
-            "seconds": round(self.seconds, 1),
         }
 
     def words(self) -> str:
@@ -66,7 +65,7 @@ class Adapted:
         counts = ", ".join(f"{count:,d} {name}" for name, count in self.counts.items() if count)
         begun = f"{sum(self.counts.values()):,d} labelled beats ({counts}) of the first {self.minutes:g} min ({self.source})"
         told = (
-            f"The network was not adapted: after learning {begun} it did no better on labelled beats that were held back."
+            f"The network was not adapted: after learning {begun} it made more errors on those of them that were held back."
             if self.kept
             else f"The network was adapted to this recording: it learnt {begun}."
         )
