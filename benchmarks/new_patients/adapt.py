@@ -1,7 +1,7 @@
 """What do five labelled minutes of a new patient give, learnt as annotate_record.py --adapt-minutes learns them?
 
-    python benchmarks/new_patients/adapt.py NAME --output DIR [--drawing D] [--bias X] [--minutes N] [--limit N] [--seed N]
-        [--records R ...]
+    python benchmarks/new_patients/adapt.py NAME --output DIR [--drawing D] [--bias X] [--minutes N] [--limit N] [--way X]
+        [--seed N] [--records R ...]
 
 NAME is an experiment of cross_validate, whose networks NAME-SEED-FOLD.keras lie in --output. Each patient's network, which
 has not seen the patient, learns the first minutes beside examples of the patients that it was trained on; the rest is
@@ -43,6 +43,7 @@ def main(arguments: list[str]) -> None:
         bias=(0.0, "of N, put into the networks; 0 takes them as they are"),
         minutes=(5, "that are labelled"),
         limit=(LIMIT, "examples of each class; 0 learns without any"),
+        way=(float, "how far the weights go from the network's (0) to what was learnt (1)"),
         seed=(0, "of the experiment's training"),
     )
     made.add_argument("name", metavar="NAME", help="of the experiment")
@@ -55,6 +56,8 @@ def main(arguments: list[str]) -> None:
     fold_of = folds(patients, FOLDS)
     experiment = f"{options.name}-{options.seed}"
     way = f"adapted-{options.minutes}-{options.limit}-{options.bias:g}"
+    if options.way:
+        way += f"-{options.way:g}"
     done = {}
     for number, patient in enumerate(patients):
         if patient.name not in options.records:
@@ -64,7 +67,7 @@ def main(arguments: list[str]) -> None:
             network = options.output / f"{experiment}-{fold_of[number]}.keras"
             others = choose(patients, examples, fold_of != fold_of[number], options.limit)
             early, late = minutes(patient, examples, number, options.minutes)
-            found = score(network, options.bias, early, late, others)
+            found = score(network, options.bias, early, late, others, options.way)
             with command.whole_file(file) as partial:
                 np.savez(partial, labels=late.labels, **found)
             print(f"{patient.name}: {len(early.labels)} beats labelled, {found['seconds']:.1f} s", flush=True)
@@ -101,7 +104,7 @@ def score(file: Path, bias: float, early: Beats, late: Beats, others) -> dict[st
         last.assign(keras.ops.convert_to_numpy(last) + biases(bias))
     found = {"without": predict_images(model, late.images)}
     started = time.perf_counter()
-    learnt = adapt(model, early, others, seed=0)
+    learnt = adapt(model, early, others, seed=0, way=way)
     found["seconds"] = time.perf_counter() - started
     found["kept"] = learnt is None
     found["adapted"] = found["without"] if learnt is None else predict_images(learnt, late.images)

@@ -16,7 +16,6 @@ import numpy as np
 STEPS = 120
 BATCH = 64  # where there are others' beats, half of them
 LEARNING_RATE = 3e-4
-# How far the weights go from the network's to what was learnt, beside others' beats and without any.
 WAY, WAY_ALONE = 0.5, 0.3
 HOLD_BACK = 5
 
@@ -40,7 +39,12 @@ class Beats(NamedTuple):
 
 
 def adapt(
-    model, own: Beats, others: np.ndarray | None, seed: int, tell: Callable[[int], None] = lambda steps: None
+    model,
+    own: Beats,
+    others: np.ndarray | None,
+    seed: int,
+    tell: Callable[[int], None] = lambda steps: None,
+    way: float | None = None,
 ):
     """Return a copy of a network that has learnt a patient's labelled beats; ``model`` stays as it is.
 
@@ -59,6 +63,8 @@ def adapt(
         The same gives the same network on one core.
     tell : callable
         Is told how many steps were done.
+    way : float, optional
+        How far the weights go from the network's (0) to what was learnt (1); default WAY, or WAY_ALONE without others.
     """
     import keras
 
@@ -76,7 +82,8 @@ def adapt(
     for images, targets in _batches(model, own.take(~held), others, np.random.default_rng(seed)):
         copy.train_on_batch(images, targets)
         tell(1)
-    way = WAY_ALONE if others is None else WAY
+    if way is None:
+        way = WAY_ALONE if others is None else WAY
     learnt = zip(first, copy.get_weights(), strict=True)
     copy.set_weights([before + way * (after - before) for before, after in learnt])
     return None if _errors(copy, own.take(held)) > _errors(model, own.take(held)) else copy
