@@ -94,7 +94,9 @@ def minutes(patient: Patient, examples: Examples, number: int, length: float) ->
     return take(examples, own[early]), take(examples, own[~early])
 
 
-def score(file: Path, bias: float, early: Beats, late: Beats, others) -> dict[str, np.ndarray]:
+def score(
+    file: Path, bias: float, early: Beats, late: Beats, others: np.ndarray | None, way: float | None
+) -> dict[str, np.ndarray]:
     """Return what a network says of the beats behind the minutes, as it was and adapted, and the learning's seconds."""
     import keras
 
