@@ -1,9 +1,10 @@
 """A copy of a network learns a new patient from labelled beats.
 
 Beside them it sees beats of training patients, of which it must keep saying what the network said (Li and Hoiem 2016,
-Learning without forgetting): so it keeps the classes that the labelled beats lack, and how often each class comes. Then its
-weights go back a part of the way (Wortsman et al. 2022, Robust fine-tuning of zero-shot models): what the patient's minutes
-do not show is better known to the network, and what they show is learnt by less, too.
+Learning without forgetting): so it keeps the classes that the labelled beats lack, and how often each class comes. Of the
+patient's beats, too, a part of the target is what the network said: beats whose classes hardly differ stay as doubtful as
+they are. Without others' beats the weights go a part of the way alone (Wortsman et al. 2022, Robust fine-tuning of zero-shot
+models), so that little is forgotten.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +17,8 @@ import numpy as np
 STEPS = 120
 BATCH = 64  # where there are others' beats, half of them
 LEARNING_RATE = 3e-4
-WAY, WAY_ALONE = 0.5, 0.3
+KEPT = 0.4  # how much of the own beats' targets is what the network said of them
+WAY_ALONE = 0.5  # how far the weights go to what was learnt where there are no others' beats
 HOLD_BACK = 5
 
 
@@ -44,7 +46,7 @@ def adapt(
     others: np.ndarray | None,
     seed: int,
     tell: Callable[[int], None] = lambda steps: None,
-    way: float | None = None,
+    kept: float = KEPT,
 ):
     """Return a copy of a network that has learnt a patient's labelled beats; ``model`` stays as it is.
 
@@ -63,8 +65,8 @@ def adapt(
         The same gives the same network on one core.
     tell : callable
         Is told how many steps were done.
-    way : float, optional
-        How far the weights go from the network's (0) to what was learnt (1); default WAY, or WAY_ALONE without others.
+    kept : float
+        How much of the own beats' targets is what the network said of them.
     """
     import keras
 
@@ -79,13 +81,12 @@ def adapt(
         loss="categorical_crossentropy",
         jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )
-    for images, targets in _batches(model, own.take(~held), others, np.random.default_rng(seed)):
+    for images, targets in _batches(model, own.take(~held), kept, others, np.random.default_rng(seed)):
         copy.train_on_batch(images, targets)
         tell(1)
-    if way is None:
-        way = WAY_ALONE if others is None else WAY
-    learnt = zip(first, copy.get_weights(), strict=True)
-    copy.set_weights([before + way * (after - before) for before, after in learnt])
+    if others is None:
+        learnt = zip(first, copy.get_weights(), strict=True)
+        copy.set_weights([before + WAY_ALONE * (after - before) for before, after in learnt])
     return None if _errors(copy, own.take(held)) > _errors(model, own.take(held)) else copy
 
 
@@ -121,20 +122,21 @@ def _freeze_statistics(model) -> None:
 
 
 def _batches(
-    model, own: Beats, others: np.ndarray | None, random: np.random.Generator
+    model, own: Beats, kept: float, others: np.ndarray | None, random: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the images and targets of each step."""
-    known = np.eye(model.output_shape[-1], dtype=np.float32)[own.labels]
+    one_hot = np.eye(model.output_shape[-1], dtype=np.float32)[own.labels]
+    wanted = (1 - kept) * one_hot + kept * predict_images(model, own.images)
     share = 1 / np.sqrt(np.bincount(own.labels)[own.labels])
     share /= share.sum()
     said = None if others is None else predict_images(model, others)
     for _ in range(STEPS):
-        mine = random.choice(len(known), BATCH if others is None else BATCH // 2, p=share)
+        mine = random.choice(len(wanted), BATCH if others is None else BATCH // 2, p=share)
         if others is None:
-            yield own.images[mine], known[mine]
+            yield own.images[mine], wanted[mine]
         else:
             theirs = random.choice(len(others), BATCH - len(mine))
             yield (
                 np.concatenate([own.images[mine], others[theirs]]),
-                np.concatenate([known[mine], said[theirs]]),
+                np.concatenate([wanted[mine], said[theirs]]),
             )

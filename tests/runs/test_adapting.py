@@ -52,7 +52,7 @@ def test_a_copy_learns_what_is_the_patients_own_and_keeps_what_the_minutes_lack(
     before = [weights.copy() for weights in first.get_weights()]
     assert right(first, rest) < 0.6
     learnt = adapt(first, own, others, seed=0)
-    assert right(learnt, rest) > 0.8  # half of the way
+    assert right(learnt, rest) > 0.8
     assert right(learnt, lacking) > 0.95
     for old, same in zip(before, first.get_weights(), strict=True):
         np.testing.assert_array_equal(old, same)
@@ -68,7 +68,8 @@ def test_without_others_it_learns_less_and_keeps_what_the_minutes_lack(first):
     own = beats([0] * 60 + [1] * 20, UNLIKE, seed=1)
     lacking = beats([2] * 40, UNLIKE, seed=4)
     learnt = adapt(first, own, None, seed=0)
-    assert right(learnt, own) > right(first, own)
+    before, after = (predict_images(model, own.images[60:])[:, 1].mean() for model in (first, learnt))
+    assert after > before + 0.1
     assert right(learnt, lacking) > 0.95
 
 
