@@ -67,7 +67,7 @@ class Adapted:
         told = (
             f"The network was not adapted: after learning {begun} it made more errors on those of them that were held back."
             if self.kept
-            else f"The network was adapted to this recording: it learnt {begun}."
+            else f"The network was adapted to this recording by {begun}."
         )
         if self.lacking:
             told += f" They have none of {', '.join(self.lacking)}: look at such beats in the rest with care."
