@@ -1,7 +1,7 @@
 """What do five labelled minutes of a new patient give, learnt as annotate_record.py --adapt-minutes learns them?
 
-    python benchmarks/new_patients/adapt.py NAME --output DIR [--drawing D] [--bias X] [--minutes N] [--limit N] [--kept X]
-        [--seed N] [--records R ...]
+    python benchmarks/new_patients/adapt.py NAME --output DIR [--drawing D] [--bias X] [--minutes N] [--limit N] [--way X]
+        [--kept X] [--seed N] [--records R ...]
 
 NAME is an experiment of cross_validate, whose networks NAME-SEED-FOLD.keras lie in --output. Each patient's network, which
 has not seen the patient, learns the first minutes beside examples of the patients that it was trained on; the rest is
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from ecgbeats import command
 from ecgbeats.images.protocols import DS1
-from ecgbeats.runs.adapting import KEPT, Beats, adapt, predict_images
+from ecgbeats.runs.adapting import WAY, Beats, adapt, predict_images
 from ecgbeats.runs.rehearsal import with_few_shades
 
 import numpy as np
@@ -43,7 +43,8 @@ def main(arguments: list[str]) -> None:
         bias=(0.0, "of N, put into the networks; 0 takes them as they are"),
         minutes=(5, "that are labelled"),
         limit=(LIMIT, "examples of each class; 0 learns without any"),
-        kept=(KEPT, "how much of the own beats' targets is the network's word"),
+        way=(WAY, "how far the weights go from the network's (0) to what was learnt (1)"),
+        kept=(float, "how much of the own beats' targets is the network's word"),
         seed=(0, "of the experiment's training"),
     )
     made.add_argument("name", metavar="NAME", help="of the experiment")
@@ -55,7 +56,7 @@ def main(arguments: list[str]) -> None:
     examples = read_examples(patients, "own", options.drawing, options.output)
     fold_of = folds(patients, FOLDS)
     experiment = f"{options.name}-{options.seed}"
-    way = f"adapted-{options.minutes}-{options.limit}-{options.bias:g}-{options.kept:g}"
+    way = f"adapted-{options.minutes}-{options.limit}-{options.bias:g}-{options.way:g}-{options.kept}"
     done = {}
     for number, patient in enumerate(patients):
         if patient.name not in options.records:
@@ -65,7 +66,7 @@ def main(arguments: list[str]) -> None:
             network = options.output / f"{experiment}-{fold_of[number]}.keras"
             others = choose(patients, examples, fold_of != fold_of[number], options.limit)
             early, late = minutes(patient, examples, number, options.minutes)
-            found = score(network, options.bias, early, late, others, options.kept)
+            found = score(network, options.bias, early, late, others, options.way, options.kept)
             with command.whole_file(file) as partial:
                 np.savez(partial, labels=late.labels, **found)
             print(f"{patient.name}: {len(early.labels)} beats labelled, {found['seconds']:.1f} s", flush=True)
@@ -93,7 +94,13 @@ def minutes(patient: Patient, examples: Examples, number: int, length: float) ->
 
 
 def score(
-    file: Path, bias: float, early: Beats, late: Beats, others: np.ndarray | None, share: float
+    file: Path,
+    bias: float,
+    early: Beats,
+    late: Beats,
+    others: np.ndarray | None,
+    way: float,
+    share: float | None,
 ) -> dict[str, np.ndarray]:
     """Return what a network says of the beats behind the minutes, as it was and adapted, and the learning's seconds."""
     import keras
@@ -104,7 +111,7 @@ def score(
         last.assign(keras.ops.convert_to_numpy(last) + biases(bias))
     found = {"without": predict_images(model, late.images)}
     started = time.perf_counter()
-    learnt = adapt(model, early, others, seed=0, kept=share)
+    learnt = adapt(model, early, others, seed=0, way=way, kept=share)
     found["seconds"] = time.perf_counter() - started
     found["kept"] = learnt is None
     found["adapted"] = found["without"] if learnt is None else predict_images(learnt, late.images)

@@ -1,10 +1,9 @@
 """A copy of a network learns a new patient from labelled beats.
 
 Beside them it sees beats of training patients, of which it must keep saying what the network said (Li and Hoiem 2016,
-Learning without forgetting): so it keeps the classes that the labelled beats lack, and how often each class comes. Of the
-patient's beats, too, a part of the target is what the network said: beats whose classes hardly differ stay as doubtful as
-they are. Without others' beats the weights go a part of the way alone (Wortsman et al. 2022, Robust fine-tuning of zero-shot
-models), so that little is forgotten.
+Learning without forgetting): so it keeps the classes that the labelled beats lack, and how often each class comes. Then its
+weights go half of the way back (Wortsman et al. 2022, Robust fine-tuning of zero-shot models). Where there are no such beats,
+a part of the labelled ones' targets, too, is what the network said.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,8 +16,9 @@ import numpy as np
 STEPS = 120
 BATCH = 64  # where there are others' beats, half of them
 LEARNING_RATE = 3e-4
-KEPT = 0.4  # how much of the own beats' targets is what the network said of them
-WAY_ALONE = 0.5  # how far the weights go to what was learnt where there are no others' beats
+WAY = 0.5  # how far the weights go from the network's (0) to what was learnt (1)
+# How much of the own beats' targets is the network's word, beside others' beats and without any.
+KEPT, KEPT_ALONE = 0.0, 0.4
 HOLD_BACK = 5
 
 
@@ -46,7 +46,8 @@ def adapt(
     others: np.ndarray | None,
     seed: int,
     tell: Callable[[int], None] = lambda steps: None,
-    kept: float = KEPT,
+    way: float = WAY,
+    kept: float | None = None,
 ):
     """Return a copy of a network that has learnt a patient's labelled beats; ``model`` stays as it is.
 
@@ -65,8 +66,10 @@ def adapt(
         The same gives the same network on one core.
     tell : callable
         Is told how many steps were done.
-    kept : float
-        How much of the own beats' targets is what the network said of them.
+    way : float
+        How far the weights go from the network's (0) to what was learnt (1).
+    kept : float, optional
+        How much of the own beats' targets is what the network said of them; default KEPT, or KEPT_ALONE without others.
     """
     import keras
 
@@ -81,12 +84,13 @@ def adapt(
         loss="categorical_crossentropy",
         jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )
+    if kept is None:
+        kept = KEPT_ALONE if others is None else KEPT
     for images, targets in _batches(model, own.take(~held), kept, others, np.random.default_rng(seed)):
         copy.train_on_batch(images, targets)
         tell(1)
-    if others is None:
-        learnt = zip(first, copy.get_weights(), strict=True)
-        copy.set_weights([before + WAY_ALONE * (after - before) for before, after in learnt])
+    learnt = zip(first, copy.get_weights(), strict=True)
+    copy.set_weights([before + way * (after - before) for before, after in learnt])
     return None if _errors(copy, own.take(held)) > _errors(model, own.take(held)) else copy
 
 
