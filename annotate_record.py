@@ -15,7 +15,6 @@ import contextlib
 import time
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
 
 from ecgbeats.command import InputError
@@ -23,8 +22,9 @@ from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.progress import progress
 from ecgbeats.reading import read_json
 from ecgbeats.runs.networks import load_model, read_classes
-from ecgbeats.runs.prediction import BLOCK, check_probabilities, predict_blocks
+from ecgbeats.runs.rehearsal import read_examples
 from ecgbeats.runs.training_data import read_training, trained_drawing
+from ecgbeats.scores.annotating.adapting import Adapted, label_adapted
 from ecgbeats.scores.annotating.corrections import (
     Correction,
     as_text,
@@ -34,6 +34,7 @@ from ecgbeats.scores.annotating.corrections import (
 )
 from ecgbeats.scores.annotating.files import marks, wfdb_name, write_annotations, write_beats
 from ecgbeats.scores.annotating.labelled import Labelled, class_symbols
+from ecgbeats.scores.annotating.labelling import Network, label
 from ecgbeats.scores.annotating.notices import notices
 from ecgbeats.scores.annotating.options import read_options
 from ecgbeats.scores.annotating.summary import summarize
@@ -45,17 +46,6 @@ FEWEST_BEATS = 5
 LEAST_READABLE = 0.1  # share of the detections that look like beats; with less it is no ECG
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network's file, its classes, the WFDB symbol of each, its drawing, and what its reader must know."""
-
-    path: Path
-    classes: list[str]
-    symbols: list[str]
-    drawing: str
-    notices: list[str]
-
-
 def main(arguments: list[str]) -> None:
     """Check all options and files, then annotate one recording after another."""
     started = time.perf_counter()
@@ -64,12 +54,13 @@ def main(arguments: list[str]) -> None:
     network = read_network(options.model)
     corrections = read_corrections(options.corrections) if options.corrections else []
     check_symbols(corrections, network.symbols, options.corrections)
+    others = read_examples(network.path, network.drawing) if options.adapt_minutes else None
     command.check_backend()
     import ecgbeats.records.finding  # noqa: F401 - once, before the processes are forked that find beats with it
 
     pool = command.process_pool(command.available_cores(), command.start_worker)
     try:
-        annotate_all(recordings, network, corrections, options, pool, started)
+        annotate_all(recordings, network, corrections, others, options, pool, started)
     except BrokenProcessPool:
         raise InputError("a process was killed, maybe for want of memory; close other programs") from None
     finally:
@@ -137,11 +128,12 @@ def annotate_all(
     recordings: dict[str, Path],
     network: Network,
     corrections: list[Correction],
+    others: np.ndarray | None,
     options: argparse.Namespace,
     pool: Executor | None,
     started: float,
 ) -> None:
-    """Annotate one recording after another; ``started`` is when the command began.
+    """Annotate one recording after another; ``started`` is when the command began, ``others`` are what adapting takes.
 
     Raises InputError at the end, where others than a lone recording cannot be annotated.
     """
@@ -167,9 +159,15 @@ def annotate_all(
         if not beats:
             continue
         (recording, _), (samples, noise) = begun, beats
-        found = label(recording, samples, noise, model, network)
-        labelled = correct(found, corrections, options.corrections) if corrections else found
-        write_results(name, recording, found, labelled, network, options)
+        if options.adapt_minutes:
+            given = (recording, samples, noise, model, network, others, corrections, options)
+            labels = attempt(label_adapted, *given)
+            if not labels:
+                continue
+        else:
+            found = label(recording, samples, noise, model, network)
+            labels = found, correct(found, corrections, options.corrections) if corrections else found, None
+        write_results(name, recording, *labels, network, options)
     if len(bad) == len(recordings):
         raise InputError(f"none of the recordings can be annotated: {'; '.join(bad)}")
     print(
@@ -203,7 +201,7 @@ def start_finding(recording, annotator: str | None, pool: Executor | None):
     from ecgbeats.records.recordings import read_beats
 
     if annotator:
-        samples = read_beats(recording, annotator)
+        samples, _ = read_beats(recording, annotator)
         return iter([(samples, np.zeros(len(samples), bool))])
     return find_beats(recording.signal.millivolts, recording.signal.rate, pool)
 
@@ -234,37 +232,12 @@ def take_beats(recording, pieces) -> tuple[np.ndarray, np.ndarray]:
     return kept, noise
 
 
-def label(recording, samples: np.ndarray, noise: np.ndarray, model, network: Network) -> Labelled:
-    """Have the network label the beats."""
-    from ecgbeats.images.stretches import draw_beats
-    from ecgbeats.records.record import Record
-
-    signal = recording.signal
-    nothing_known = np.full(len(samples), "Q")  # drawings look at no symbol
-    record = Record(signal.name, signal.lead, signal.rate, signal.millivolts, samples, nothing_known)
-    with progress(len(samples), "labelling beats", "beats") as tell:
-        probabilities = predict_blocks(model, draw_beats(record, network.drawing, BLOCK), tell)
-    check_probabilities(probabilities, network.path)
-    predicted = probabilities.argmax(1)
-    by_hand = np.zeros(len(samples), bool)
-    return Labelled(
-        signal,
-        recording.first,
-        samples,
-        network.classes,
-        network.symbols,
-        predicted,
-        probabilities,
-        by_hand,
-        noise,
-    )
-
-
 def write_results(
     name: str,
     recording,
     found: Labelled,
     labelled: Labelled,
+    adapted: Adapted | None,
     network: Network,
     options: argparse.Namespace,
 ) -> None:
@@ -276,13 +249,15 @@ def write_results(
     from ecgbeats.scores.review import Review, write_review
 
     comparison = compare_with(recording, labelled, options) if options.compare else None
+    told = [*([adapted.words()] if adapted else []), *recording.said, *network.notices]
     summary = summarize(labelled) | {
         "record": name,
         "source": str(recording.path),
         "annotations": f"{name}.{options.write_as}",
         "network": str(network.path),
         "drawing": network.drawing,
-        "notices": [*recording.said, *network.notices],
+        "adapted": adapted and adapted.as_dict(),
+        "notices": told,
         "version": command.VERSION,
     }
     review = Review(
@@ -297,7 +272,7 @@ def write_results(
         probabilities=found.probabilities,
         noise=found.noise,
         drawing=network.drawing,
-        notices=[*recording.said, *network.notices],
+        notices=told,
         start_time=recording.start,
         first=labelled.first,
         corrections=as_text(found, labelled),
@@ -323,6 +298,8 @@ def write_results(
         f"{name}: {summary['beats']['all']:,d} beats ({counts}), {summary['unreadable_minutes']:g} min unreadable",
         flush=True,
     )
+    if adapted:
+        print(f"{name}: {adapted.words()} ({adapted.seconds:.1f} s)", flush=True)
 
 
 def compare_with(recording, labelled: Labelled, options: argparse.Namespace):
@@ -343,8 +320,13 @@ def compare_with(recording, labelled: Labelled, options: argparse.Namespace):
     end = labelled.first + len(labelled.signal.millivolts)
     # The standard leaves the first five minutes for learning; where there is no more, or the user chose, nothing is.
     start = labelled.first / rate if options.begin or end <= 2 * START * rate else START
+    learnt = labelled.first / rate + 60 * (options.adapt_minutes or 0)
+    behind = " (behind the labelled minutes)" if options.adapt_minutes else ""
+    start = max(start, learnt)
     comparison = compare(reference, marks(labelled)[0], rate, end - 1, start)
-    print(f"{labelled.signal.name}: {options.write_as} against {options.compare}, from {start:g} s on\n")
+    print(
+        f"{labelled.signal.name}: {options.write_as} against {options.compare}, from {start:g} s on{behind}\n"
+    )
     print(f"{words(comparison)}\n", flush=True)
     return comparison
 

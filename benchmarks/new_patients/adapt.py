@@ -1,163 +1,170 @@
-"""What do five labelled minutes of a new patient give, and which guard keeps what they do not show?
+"""What do five labelled minutes of a new patient give, learnt as annotate_record.py --adapt-minutes learns them?
 
-    python benchmarks/new_patients/adapt.py NAME --output DIR [--drawing D] [--minutes N] [--steps N] [--seed N]
+    python benchmarks/new_patients/adapt.py NAME --output DIR [--drawing D] [--bias X] [--minutes N] [--limit N] [--way X]
+        [--kept X] [--seed N] [--records R ...]
 
-NAME is an experiment of cross_validate, whose networks lie in --output. Each patient's network, which has not seen the
-patient, learns from the first minutes; the rest is scored, beside the same minutes by the network as it was. A line for
-each way is added to adaptation.csv there.
+NAME is an experiment of cross_validate, whose networks NAME-SEED-FOLD.keras lie in --output. Each patient's network, which
+has not seen the patient, learns the first minutes beside examples of the patients that it was trained on; the rest is
+scored, beside the same minutes by the network as it was. A line for each way is added to adaptation.csv there. Patients that
+are done are kept, so the same command goes on after an interruption.
 """
 
 import pickle
 import sys
+import time
 from pathlib import Path
 
+sys.path.append(sys.path.pop(0))  # so that this folder's numbers.py is not taken for Python's
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from ecgbeats import command
 from ecgbeats.images.protocols import DS1
+from ecgbeats.runs.adapting import WAY, Beats, adapt, predict_images
+from ecgbeats.runs.rehearsal import with_few_shades
 
 import numpy as np
 
 from benchmarks import harness
 from benchmarks.new_patients.cross_validate import FOLDS, add_row, one_thread
 from benchmarks.new_patients.examples import Examples, read_examples
+from benchmarks.new_patients.examples_file import LIMIT, spread
 from benchmarks.new_patients.patients import CLASSES, Patient, folds
-from benchmarks.new_patients.scores import best_summary, by_patient, decide, kept, summary
-from benchmarks.new_patients.training import epoch, predict
+from benchmarks.new_patients.scores import biases, by_patient, kept, summary, weights
 
-BATCH = 64
-FEW = 3  # labelled beats of a class; with fewer the minutes say nothing of it
-
-
-LEARNING_RATE = 3e-4
-# How much of the targets of other patients' beats is what the first network said of them.
-KEEPS = {"plain": 0.0, "kept": 0.5}
+WAYS = ("without", "adapted")
 
 
 def main(arguments: list[str]) -> None:
-    """Adapt to each patient of DS1 in each way, score what follows the minutes."""
+    """Adapt to each patient, and score what follows the minutes."""
     made = harness.parser(
         __doc__,
         output=(Path, "folder of cross_validate"),
         drawing=("usual", "as for cross_validate"),
+        bias=(0.0, "of N, put into the networks; 0 takes them as they are"),
         minutes=(5, "that are labelled"),
-        steps=(120, "batches"),
+        limit=(LIMIT, "examples of each class; 0 learns without any"),
+        way=(WAY, "how far the weights go from the network's (0) to what was learnt (1)"),
+        kept=(float, "how much of the own beats' targets is the network's word"),
         seed=(0, "of the experiment's training"),
     )
     made.add_argument("name", metavar="NAME", help="of the experiment")
-    made.add_argument("--records", nargs="+", default=DS1, metavar="R", help="of DS1 (default all)")
+    made.add_argument("--records", nargs="+", default=DS1, metavar="R", help="(default DS1)")
     options = made.parse_args(arguments)
     with command.quiet_import():
         one_thread()
     patients = pickle.loads((options.output / "patients.pickle").read_bytes())
     examples = read_examples(patients, "own", options.drawing, options.output)
     fold_of = folds(patients, FOLDS)
-    files = {
-        number: options.output / f"{options.name}-{options.seed}-adapted-{options.minutes}-{patient.name}.npz"
-        for number, patient in enumerate(patients)
-        if patient.part == "ds1"
-    }
-    for number, file in files.items():
-        if patients[number].name in options.records and not file.exists():
-            fold = fold_of[number]
-            network = options.output / f"{options.name}-{options.seed}-{fold}.keras"
-            own = np.flatnonzero(examples.patient == number)
-            early = own[first_minutes(patients[number], options.minutes)]
-            found = adapt(
-                network, examples, own, early, examples.of(fold_of != fold), options.steps, seed=number
-            )
+    experiment = f"{options.name}-{options.seed}"
+    way = f"adapted-{options.minutes}-{options.limit}-{options.bias:g}-{options.way:g}-{options.kept}"
+    done = {}
+    for number, patient in enumerate(patients):
+        if patient.name not in options.records:
+            continue
+        file = done[number] = options.output / f"{experiment}-{way}-{patient.name}.npz"
+        if not file.exists():
+            network = options.output / f"{experiment}-{fold_of[number]}.keras"
+            others = choose(patients, examples, fold_of != fold_of[number], options.limit)
+            early, late = minutes(patient, examples, number, options.minutes)
+            found = score(network, options.bias, early, late, others, options.way, options.kept)
             with command.whole_file(file) as partial:
-                np.savez(partial, labels=examples.labels[np.setdiff1d(own, early)].astype(int), **found)
-            print(f"{patients[number].name}: {len(early)} beats labelled of {len(own)}", flush=True)
-    done = [number for number, file in files.items() if file.exists()]
-    report([patients[number] for number in done], [np.load(files[number]) for number in done], options)
+                np.savez(partial, labels=late.labels, **found)
+            print(f"{patient.name}: {len(early.labels)} beats labelled, {found['seconds']:.1f} s", flush=True)
+    found = [dict(np.load(file)) for file in done.values()]
+    report([patients[number] for number in done], found, experiment, way, options.output / "adaptation.csv")
 
 
-def adapt(
-    file: Path, examples: Examples, own, early, pool: list, steps: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Return what a patient's network says of the beats after the minutes: as it is, and adapted in each way."""
-    import keras
-
-    model = keras.models.load_model(file)
-    late = _inputs(examples, np.setdiff1d(own, early))
-    found = {"without": predict(model, late)}
-    for name, keeps in KEEPS.items():
-        model = keras.models.load_model(file)
-        learn(model, keeps, examples, early, pool, steps, seed)
-        found[name] = predict(model, late)
-        found[f"{name}-guarded"] = trust_first(found[name], found["without"], examples.labels[early])
-    return found
+def choose(patients: list[Patient], examples: Examples, trained: np.ndarray, limit: int) -> np.ndarray | None:
+    """Return what examples.npz beside a network that was trained on the ``trained`` patients (bool) holds."""
+    if not limit:
+        return None
+    own = np.flatnonzero(trained[examples.patient])
+    records = np.array([patient.name for patient in patients])[examples.patient[own]]
+    chosen = own[spread(records, np.array(CLASSES)[examples.labels[own]], limit, 0)]
+    inputs = take(examples, chosen).images
+    return with_few_shades(inputs) if inputs.dtype == np.uint8 else inputs
 
 
-def report(patients: list[Patient], found: list, options) -> None:
-    """Print the scores of each way, and write them to adaptation.csv."""
-    true = [values["labels"] for values in found]
-    # One bias, chosen without adapting: labels of what follows may not choose it.
-    _, bias = best_summary(patients, true, [values["without"] for values in found])
-    for way in ("without", *(f"{name}{guard}" for name in KEEPS for guard in ("", "-guarded"))):
-        predicted = [decide(values[way], bias) for values in found]
-        row = {"experiment": options.name, "way": way, "patients": len(patients), "bias": bias}
-        row |= {name: round(value, 4) for name, value in summary(patients, true, predicted).items()}
-        add_row(options.output / "adaptation.csv", row, ("experiment", "way"))
-        print(", ".join(f"{name} {value}" for name, value in row.items()))
-        right = [f"{np.mean(labels == values):.2%}" for labels, values in zip(true, predicted, strict=True)]
-        rows = [
-            [*row, share] for row, share in zip(by_patient(patients, true, predicted), right, strict=True)
-        ]
-        print(harness.table(["DS1", "S", "found", "false", "V", "found", "false", "accuracy"], rows), "\n")
-
-
-def first_minutes(patient: Patient, minutes: float) -> np.ndarray:
-    """Return which of a patient's kept beats lie in its first minutes: positions among them."""
+def minutes(patient: Patient, examples: Examples, number: int, length: float) -> tuple[Beats, Beats]:
+    """Return the kept beats of a patient's first minutes, and those behind them."""
     record = patient.leads[0]
-    return np.flatnonzero(record.samples[kept(patient)] < minutes * 60 * record.rate)
+    early = record.samples[kept(patient)] < length * 60 * record.rate
+    own = np.flatnonzero(examples.patient == number)
+    return take(examples, own[early]), take(examples, own[~early])
 
 
-def learn(
-    model, keeps: float, examples: Examples, early: np.ndarray, pool: list, steps: int, seed: int
-) -> None:
-    """Train a network on batches, half of them of the patient's labelled beats, half of other patients', in place."""
+def score(
+    file: Path,
+    bias: float,
+    early: Beats,
+    late: Beats,
+    others: np.ndarray | None,
+    way: float,
+    share: float | None,
+) -> dict[str, np.ndarray]:
+    """Return what a network says of the beats behind the minutes, as it was and adapted, and the learning's seconds."""
     import keras
 
-    random = np.random.default_rng(seed)
-    others = random.choice(epoch(random, pool), (steps, BATCH // 2))
-    # Rare classes of the minutes come as often as the square root of their number tells.
-    labels = examples.labels[early]
-    share = 1 / np.sqrt(np.bincount(labels, minlength=len(CLASSES))[labels])
-    one_hot = np.eye(len(CLASSES), dtype=np.float32)
-    targets = one_hot[examples.labels[others]]
-    if keeps:
-        first = predict(model, _inputs(examples, others.ravel())).reshape(targets.shape)
-        targets = (1 - keeps) * targets + keeps * first
-    # Statistics of so few beats would be those of one patient.
-    for layer in model.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-    model.compile(keras.optimizers.AdamW(LEARNING_RATE, weight_decay=0.0), loss="categorical_crossentropy")
-    for theirs, wanted in zip(others, targets, strict=True):
-        mine = random.choice(early, BATCH // 2, p=share / share.sum())
-        batch = _batch(examples, np.concatenate([mine, theirs]))
-        model.train_on_batch(batch, np.concatenate([one_hot[examples.labels[mine]], wanted]))
-
-
-def trust_first(adapted: np.ndarray, first: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return probabilities in which classes that the labelled minutes lack have the greater of both networks' evidence."""
-    lacking = np.bincount(labels, minlength=len(CLASSES)) < FEW
-    joined = np.where(lacking, np.maximum(adapted, first), adapted)
-    return joined / joined.sum(axis=1, keepdims=True)
-
-
-def _inputs(examples: Examples, positions: np.ndarray) -> np.ndarray:
-    order = np.argsort(positions, kind="stable")  # memory of a file is read best from its start to its end
-    found = np.empty((len(positions), *examples.inputs.shape[1:]), examples.inputs.dtype)
-    found[order] = examples.inputs[positions[order]]
+    model = keras.models.load_model(file, compile=False)
+    if bias:
+        last = model.layers[-1].bias
+        last.assign(keras.ops.convert_to_numpy(last) + biases(bias))
+    found = {"without": predict_images(model, late.images)}
+    started = time.perf_counter()
+    learnt = adapt(model, early, others, seed=0, way=way, kept=share)
+    found["seconds"] = time.perf_counter() - started
+    found["kept"] = learnt is None
+    found["adapted"] = found["without"] if learnt is None else predict_images(learnt, late.images)
     return found
 
 
-def _batch(examples: Examples, positions: np.ndarray) -> np.ndarray:
-    inputs = _inputs(examples, positions)
-    return inputs[..., None] if inputs.ndim == 3 else inputs
+def report(patients: list[Patient], found: list, experiment: str, way: str, file: Path) -> None:
+    """Print the scores of each way and each record's accuracy, and write the scores to adaptation.csv."""
+    true = [values["labels"] for values in found]
+    rows, shares = [], {}
+    for name in WAYS:
+        predicted = [values[name].argmax(1) for values in found]
+        row = {"experiment": experiment, "way": way.replace("adapted", name), "patients": len(patients)}
+        row |= {key: round(value, 4) for key, value in summary(patients, true, predicted).items()}
+        add_row(file, row, ("experiment", "way"))
+        print(", ".join(f"{key} {value}" for key, value in row.items()))
+        shares[name] = [
+            np.average(labels == labelled, weights=weights(patient, labels))
+            for patient, labels, labelled in zip(patients, true, predicted, strict=True)
+        ]
+        rows.append(by_patient(patients, true, predicted, ("ds1", "svdb")))
+    changes = np.subtract(shares["adapted"], shares["without"])
+    table = [
+        [
+            *before,
+            *after[2:4],
+            *after[5:],
+            f"{one:.2%}",
+            f"{other:.2%}",
+            f"{100 * change:+.2f}",
+            "kept" if values["kept"] else "",
+        ]
+        for before, after, one, other, change, values in zip(
+            *rows, shares["without"], shares["adapted"], changes, found, strict=True
+        )
+    ]
+    header = ["", "S", "found", "false", "V", "found", "false", "S found", "false", "V found", "false"]
+    print(harness.table([*header, "accuracy", "adapted", "points", "network"], table))
+    worst = int(changes.argmin())
+    seconds = [float(values["seconds"]) for values in found]
+    print(
+        f"\nGreatest loss: {patients[worst].name}, {100 * changes[worst]:+.2f} points; learning took {np.median(seconds):.1f} s, "
+        f"{max(seconds):.1f} s at most; {sum(bool(values['kept']) for values in found)} networks stayed as they were"
+    )
+
+
+def take(examples: Examples, positions: np.ndarray) -> Beats:
+    """Return beats by their positions, as a network takes them."""
+    order = np.argsort(positions, kind="stable")  # memory of a file is read best from its start to its end
+    inputs = np.empty((len(positions), *examples.inputs.shape[1:]), examples.inputs.dtype)
+    inputs[order] = examples.inputs[positions[order]]
+    labels = examples.labels[positions].astype(np.int64)
+    return Beats(inputs[..., np.newaxis] if inputs.ndim == 3 else inputs, labels)
 
 
 if __name__ == "__main__":

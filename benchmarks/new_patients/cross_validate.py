@@ -122,7 +122,7 @@ def add_row(file: Path, row: dict, key: tuple[str, ...] = ("name",)) -> None:
         with file.open(newline="") as stream:
             rows = [old for old in csv.DictReader(stream) if any(old[name] != str(row[name]) for name in key)]
     with command.whole_file(file) as partial, open(partial, "w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(row))
+        writer = csv.DictWriter(stream, list(dict.fromkeys([*row, *(name for old in rows for name in old)])))
         writer.writeheader()
         writer.writerows([*rows, row])
 

@@ -32,9 +32,14 @@ def weights(patient: Patient, labels: np.ndarray) -> np.ndarray:
 
 def decide(probabilities: np.ndarray, bias: float) -> np.ndarray:
     """Return the class of each beat: float (beats, classes) to int (beats,)."""
-    biases = np.zeros(len(CLASSES))
-    biases[[N, F]] = bias, F_BIAS
-    return (np.log(probabilities + 1e-9) + biases).argmax(axis=1)
+    return (np.log(probabilities + 1e-9) + biases(bias)).argmax(axis=1)
+
+
+def biases(bias: float) -> np.ndarray:
+    """Return what is added to the logarithm of each class's probability: float, shape (classes,)."""
+    added = np.zeros(len(CLASSES))
+    added[[N, F]] = bias, F_BIAS
+    return added
 
 
 def f1(true: np.ndarray, predicted: np.ndarray, weight: np.ndarray, label: int) -> float:
@@ -87,11 +92,13 @@ def best_summary(patients: list[Patient], true: list, probabilities: list) -> tu
     return tried[best], float(best)
 
 
-def by_patient(patients: list[Patient], true: list, predicted: list) -> list[list]:
-    """Return a row for each patient of DS1: name, then beats, found and falsely found ones, of S and of V."""
+def by_patient(
+    patients: list[Patient], true: list, predicted: list, parts: tuple[str, ...] = ("ds1",)
+) -> list[list]:
+    """Return a row for each patient of ``parts``: name, then beats, found and falsely found ones, of S and of V."""
     rows = []
     for patient, labels, found in zip(patients, true, predicted, strict=True):
-        if patient.part == "ds1":
+        if patient.part in parts:
             counts = [
                 int(values.sum())
                 for label in (S, V)

@@ -167,10 +167,11 @@ def _cut(signal: Signal, path: Path, limits: tuple[float, float]) -> tuple[int, 
     return first, replace(signal, millivolts=signal.millivolts[first:end], gaps=signal.gaps[first:end])
 
 
-def read_beats(recording: Recording, annotator: str) -> np.ndarray:
-    """Return where beats are annotated in a recording's stretch, in its samples: int64, rising.
+def read_beats(recording: Recording, annotator: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return where beats are annotated in a recording's stretch, and as what.
 
-    The annotation file lies beside the recording, with the suffix ``annotator``.
+    Samples of the stretch, int64, rising, each once; and the annotation symbol of each, str of that shape. The
+    annotation file lies beside the recording, with the suffix ``annotator``.
     Raises InputError where there is none, or it has no beat there.
     """
     path, signal = recording.path, recording.signal
@@ -178,10 +179,11 @@ def read_beats(recording: Recording, annotator: str) -> np.ndarray:
     marks = read_marks(Path(f"{stem}.{annotator}"))
     counted = marks.rate or (read_header(path).rate if is_wfdb(path) else signal.rate)
     samples = convert(marks.times, counted, signal.rate) - recording.first
-    samples = np.unique(samples[(samples >= 0) & (samples < len(signal.millivolts))])
+    within = (samples >= 0) & (samples < len(signal.millivolts))
+    samples, index = np.unique(samples[within], return_index=True)
     if not len(samples):
         raise InputError(f"{stem}.{annotator} has no beat in what is looked at; choose another --beats")
-    return samples
+    return samples, marks.symbols[within][index]
 
 
 def is_wfdb(path: Path) -> bool:

@@ -2,18 +2,23 @@
 
 from dataclasses import replace
 
+from ecgbeats.images.image_files import encode
 from ecgbeats.images.protocols import DS1, DS2
 from ecgbeats.records.record import Record
+from ecgbeats.runs.rehearsal import read_examples
 
 import numpy as np
 import pytest
 
+from benchmarks.new_patients import examples_file
 from benchmarks.new_patients import patients as readers
-from benchmarks.new_patients.adapt import first_minutes, trust_first
+from benchmarks.new_patients.adapt import minutes
 from benchmarks.new_patients.beat_numbers import groups, numbers
+from benchmarks.new_patients.examples import Examples
+from benchmarks.new_patients.examples_file import spread
 from benchmarks.new_patients.made import SHORTEST, make_rhythm
 from benchmarks.new_patients.patients import Patient, folds, read_patients
-from benchmarks.new_patients.scores import N, S, V, kept, summary
+from benchmarks.new_patients.scores import N, S, kept, summary
 
 
 def make_patient(name="p", part="svdb", beats=400, rr=0.8, rate=128, labels=None):
@@ -88,19 +93,49 @@ def test_numbers_are_of_the_drawing():
     assert np.abs(turned[50:-50] - found[50:-50]).max() < 0.02
 
 
-def test_classes_that_the_minutes_lack_keep_the_first_networks_evidence():
-    first = np.array([[0.3, 0.6, 0.1, 0, 0]])
-    adapted = np.array([[0.9, 0.05, 0.05, 0, 0]])
-    lacking_s = np.array([N] * 50 + [V] * 5)
-    joined = trust_first(adapted, first, lacking_s)
-    assert joined.sum() == pytest.approx(1)
-    assert joined[0, S] / joined[0, N] == pytest.approx(0.6 / 0.9)
-    assert trust_first(adapted, first, np.arange(50) % 5) == pytest.approx(adapted)
-
-
 def test_the_first_minutes_are_those():
     patient = make_patient(part="ds1", beats=500)
-    assert len(first_minutes(patient, 5)) == np.sum(1 + np.arange(500) * 0.8 < 300)
+    examples = Examples(np.zeros((600, 3), np.float32), np.zeros(600, np.int8), np.repeat([7, 0], [100, 500]))
+    early, late = minutes(patient, examples, 0, 5)
+    assert len(early.labels) == np.sum(1 + np.arange(500) * 0.8 < 300)
+    assert len(early.labels) + len(late.labels) == 500
+
+
+def test_examples_are_spread_over_records_and_classes():
+    records = np.repeat(["a", "b", "c"], [100, 10, 100])
+    classes = np.where(np.arange(210) % 10 == 0, "S", "N")
+    chosen = spread(records, classes, 39, 0)
+    assert [int(np.sum((classes[chosen] == "N") & (records[chosen] == r))) for r in "abc"] == [15, 9, 15]
+    assert np.sum(classes[chosen] == "S") == 21  # all
+    assert spread(records, classes, 39, 0).tolist() == chosen.tolist()
+    assert spread(records, classes, 39, 1).tolist() != chosen.tolist()
+
+
+def test_the_examples_file_holds_no_beat_of_a_test_record(tmp_path):
+    data = tmp_path / "data"
+    shades = {"101": 0, "106": 51, "100": 153}
+    for record, shade in shades.items():
+        for name in "NV":
+            (data / name).mkdir(parents=True, exist_ok=True)
+            for sample in range(5):
+                image = encode(np.full((128, 128), shade, np.uint8))
+                (data / name / f"{record}_{sample}.png").write_bytes(image)
+    (data / "dataset.json").write_text('{"options": {"drawing": "usual"}}')
+    examples_file.main(
+        [
+            "--data",
+            str(data),
+            "--split",
+            "ds1-ds2",
+            "--output",
+            str(tmp_path / "examples.npz"),
+            "--limit",
+            "4",
+        ]
+    )
+    found = read_examples(tmp_path / "best.keras", "usual")
+    assert np.unique(found, return_counts=True)[1].tolist() == [4 * 128 * 128] * 2
+    assert set(np.unique(found).tolist()) == {0, 51}
 
 
 def test_patients_stay_together():

@@ -28,7 +28,7 @@ class Labelled:
     probabilities : numpy.ndarray, float32, shape (beats, classes)
         Of a beat that a person labelled, 1 for that class.
     by_hand : numpy.ndarray, bool, shape (beats,)
-        Which beats a person relabelled or added.
+        Which beats a person labelled: relabelled, added, or had labelled before the network learnt from them.
     noise : numpy.ndarray, int64, shape (stretches, 2)
         First sample, and the one behind the last, of stretches too poor to judge.
     """
@@ -75,11 +75,22 @@ def class_symbols(classes: list[str], where: str) -> list[str]:
 
     Raises InputError, naming ``where``, for classes that are no beats.
     """
-    for name, scheme in CLASSES.items():
-        if set(classes) <= set(scheme):
-            return list(classes) if name == "aami" else [scheme[each][0] for each in classes]
+    name = _scheme(classes)
+    if name:
+        return list(classes) if name == "aami" else [CLASSES[name][each][0] for each in classes]
     known = "; ".join(" ".join(scheme) for scheme in CLASSES.values())
     raise InputError(
         f"{where}: this network has the classes {', '.join(classes)[:100]}, which are no beats; give one with classes of "
         f"{known}"
     )
+
+
+def symbol_labels(classes: list[str]) -> dict[str, int]:
+    """Return the position among a network's classes of each annotation symbol that one of them stands for."""
+    class_of = symbol_classes(_scheme(classes))
+    return {symbol: classes.index(name) for symbol, name in class_of.items() if name in classes}
+
+
+def _scheme(classes: list[str]) -> str | None:
+    """Return which of CLASSES all of these are among, or None."""
+    return next((name for name, scheme in CLASSES.items() if set(classes) <= set(scheme)), None)

@@ -10,6 +10,7 @@ from ecgbeats.records.annotations import annotator_suffix
 import numpy as np
 
 ANNOTATOR = "ecgbeats"
+MOST_MINUTES = 60  # of labelled beats, whose images are held in memory
 TAKEN = ("atr", "hea", "dat", "edf", "csv", "tsv", "txt")  # suffixes of what comes from elsewhere
 
 
@@ -64,6 +65,12 @@ def read_options(arguments: list[str], description: str, model: Path) -> argpars
         help="what the review page downloads: write the corrected beats",
     )
     add(
+        "--adapt-minutes",
+        type=minutes,
+        metavar="N",
+        help="learn the patient from the first N minutes, as --corrections or else --beats labels them; label the rest",
+    )
+    add(
         "--from", dest="begin", type=seconds, default=0.0, metavar="T", help="begin there: seconds or h:mm:ss"
     )
     add("--to", dest="end", type=seconds, default=np.inf, metavar="T", help="end there")
@@ -75,7 +82,20 @@ def read_options(arguments: list[str], description: str, model: Path) -> argpars
         parser.error("--to is not behind --from")
     if options.corrections and len(options.records) > 1:
         parser.error("--corrections is of one recording; name that alone")
+    if options.adapt_minutes and not (options.corrections or options.beats):
+        parser.error(
+            f"--adapt-minutes {options.adapt_minutes:g}: nothing labels these minutes; give --corrections FILE.csv, which the "
+            "review page downloads, or --beats EXT, an annotation file beside the recording"
+        )
     return options
+
+
+def minutes(text: str) -> float:
+    """Argparse type for the labelled minutes."""
+    value = command.positive_number(text)
+    if value > MOST_MINUTES:
+        raise argparse.ArgumentTypeError(f"{text} is too much: at most {MOST_MINUTES} minutes are possible")
+    return value
 
 
 def suffix(text: str) -> str:
