@@ -11,7 +11,15 @@ CLASSES = ["NOR", "PVC", "PAB", "RBB", "LBB", "APC", "VFW", "VEB"]
 
 
 # The smallest images that each network takes, for the tests that train or write files.
-SMALL = {"paper": 16, "alexnet": 64, "vgg16": 32, "resnet50": 32, "inceptionv3": 75, "fast": 32, "columns": 32}
+SMALL = {
+    "paper": 16,
+    "alexnet": 64,
+    "vgg16": 32,
+    "resnet50": 32,
+    "inceptionv3": 75,
+    "fast": 32,
+    "columns": 32,
+}
 
 
 def beats(count=4, size=128, seed=0):
