@@ -6,6 +6,7 @@ of the other classes, was its meaning.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from ecgbeats.records.record import Record
 from ecgbeats.records.symbols import symbol_classes
@@ -20,6 +21,12 @@ STRETCH = 40, 160  # beats that share a rate and a spread
 # Of fibrillation: the rate by the record's usual RR interval, the spread of the intervals' logarithms, the waves' rate
 # in Hz and their height by that of the QRS complex.
 RATES, SPREADS, WAVES, HEIGHTS = (0.6, 1.0), (0.12, 0.28), (4.5, 8.0), (0.02, 0.1)
+
+# Of early beats: the rate between them by the record's usual RR interval, how much that changes from beat to beat and
+# over many, how early they come by it, how long runs and what is between them can be, and how often one is alone and
+# a pause follows.
+PACES, JITTER, DRIFT, EARLY = (0.95, 1.2), 0.03, 0.06, (0.45, 0.85)
+LONGEST_RUNS, BETWEEN, ALONE, PAUSES = (2, 600), (4, 200), 0.4, 0.5
 
 
 def fibrillate(record: Record, seed: int) -> Record:
@@ -44,7 +51,50 @@ def fibrillate(record: Record, seed: int) -> Record:
     return set_anew(record, beats, np.concatenate([*lengths, []]), np.ones(len(beats), bool), random)
 
 
-RHYTHMS: dict[str, Callable[[Record, int], Record]] = {"fibrillation": fibrillate}
+def make_early(record: Record, seed: int) -> Record:
+    """Return a record whose N are partly S now: early ones, alone or in runs, which may be longer than what is between.
+
+    What comes early is S by its RR interval alone; its form is the patient's N. V keep their distance to the beat before.
+
+    Parameters
+    ----------
+    record : Record
+    seed : int
+        Of the plan, which follows from it and the record's name.
+
+    Returns
+    -------
+    Record
+        Of the same name, lead and rate; empty where the record has no N or V between two other beats.
+    """
+    random = np.random.default_rng([seed, *record.name.encode()])
+    beats, usual = usable_beats(record)
+    symbols = record.symbols[beats].copy()
+    class_of = symbol_classes("aami")
+    normal = np.array([class_of[symbol] == "N" for symbol in symbols], bool)
+    base = usual * random.uniform(*PACES) * np.exp(JITTER * random.standard_normal(len(beats)))
+    base *= 1 + random.uniform(0, DRIFT) * np.sin(np.arange(len(beats)) / random.uniform(5, 50))
+    lengths = np.where(normal, base, np.diff(record.samples)[beats] / record.rate)
+    before_v = np.flatnonzero(~normal[1:])
+    lengths[before_v] = (np.diff(record.samples)[beats - 1] / record.rate)[before_v + 1]
+    longest = random.uniform(*np.log(LONGEST_RUNS))
+    rest = random.uniform(*np.log(BETWEEN))
+    position = 1
+    while position < len(beats) - 1:
+        number = 1 if random.random() < ALONE else int(np.exp(random.uniform(0, longest)))
+        run = np.arange(position, min(position + number, len(beats) - 1))
+        run = run[normal[run] & normal[run - 1]]
+        early = random.uniform(*EARLY)
+        lengths[run - 1] = base[run - 1] * early
+        symbols[run] = "A"
+        if len(run) and random.random() < PAUSES:
+            lengths[run[-1]] = base[run[-1]] * random.uniform(1.0, 2 - early)
+        position += number + 1 + int(np.exp(random.uniform(0, rest)))
+    made = set_anew(record, beats, np.maximum(lengths, SHORTEST), np.zeros(len(beats), bool), random)
+    return replace(made, symbols=symbols)
+
+
+RHYTHMS: dict[str, Callable[[Record, int], Record]] = {"fibrillation": fibrillate, "early": make_early}
 
 
 def usable_beats(record: Record) -> tuple[np.ndarray, float]:

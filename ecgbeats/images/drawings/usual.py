@@ -20,13 +20,13 @@ USUAL_GRAY = 150
 DIFFERENCE_ROWS = slice(52, 60)
 DIFFERENCE_GRAY = 100  # gray levels that a difference of 1 darkens the middle one by
 
-BAR_ROWS = slice(60, 88)
+BAR_ROWS = slice(60, 86)
 BAR_WIDTH = 5  # pixels
 BARS_BEFORE, BARS_AFTER = 16, 8
-USUAL_BAR = 14  # pixels, the height of the usual RR interval of the beat's surroundings
+USUAL_BAR = 13  # pixels, the height of the usual RR interval of the beat's surroundings
 BAR_GRAY = 96
 
-GAUGE_TOP = 88
+GAUGE_TOP = 86
 GAUGE_ROWS = 3  # of each of the GAUGES, a white one among them
 LEAST_SPREAD = 0.03  # added to the distance of the quartiles, which may be 0
 LEAST_RR = 0.02  # as a share of the usual one: two annotations may stand at one sample
@@ -37,16 +37,21 @@ BLOCK = 8  # neighbouring beats share a reference
 LATE_SHARE = 0.3
 LONGEST_SHARE = 0.02  # left out, for they are pauses
 USUAL_PERCENTILE = 75  # of RR intervals
+SLOW_PERCENTILE = 95  # of them: where S are the most, the usual interval is theirs
 ALIGN_SECONDS = 0.06  # annotators differ by less in where they mark a beat
 ALIGN_REACH = 0.12  # seconds on each side by which beats are aligned
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is usual around some beats: their indices, and the RR interval as a share of the record's usual one."""
+    """What is usual around some beats: their indices, and the RR interval as a share of the record's usual one.
+
+    ``slow`` is the RR interval of the slow rhythm around, as such a share.
+    """
 
     beats: np.ndarray
     rr_interval: float
+    slow: float
 
 
 @dataclass(frozen=True)
@@ -144,9 +149,9 @@ def _surroundings(rr_intervals: np.ndarray) -> list[Surroundings]:
     """Return what is usual around each block of beats."""
     found = {}
     for blocks, firsts, around in _around_blocks(rr_intervals):
-        near = np.percentile(around, USUAL_PERCENTILE, axis=1)
-        for block, beats, interval in zip(blocks, firsts[:, None] + _latest(around), near, strict=True):
-            found[block] = Surroundings(beats, float(interval))
+        near = np.percentile(around, (USUAL_PERCENTILE, SLOW_PERCENTILE), axis=1).T.tolist()
+        for block, beats, intervals in zip(blocks, firsts[:, None] + _latest(around), near, strict=True):
+            found[block] = Surroundings(beats, *intervals)
     return [found[block] for block in sorted(found)]
 
 
@@ -242,14 +247,15 @@ def _around(beats: Beats) -> np.ndarray:
     return np.lib.stride_tricks.sliding_window_view(padded, BARS_BEFORE + 1 + BARS_AFTER)
 
 
-def _near(beats: Beats) -> np.ndarray:
-    """Return the usual RR interval of each beat's surroundings."""
-    return np.repeat([block.rr_interval for block in beats.surroundings], BLOCK)[: len(beats.samples)]
+def _near(beats: Beats) -> tuple[np.ndarray, np.ndarray]:
+    """Return the usual RR interval of each beat's surroundings, and that of their slow rhythm."""
+    blocks = [(block.rr_interval, block.slow) for block in beats.surroundings]
+    return tuple(np.repeat(blocks, BLOCK, axis=0)[: len(beats.samples)].T)
 
 
 def _bar_heights(beats: Beats) -> np.ndarray:
     """Return how high the bars of each beat are in each column, in pixels: uint8, shape (beats, 128)."""
-    tall = np.rint(_around(beats) / _near(beats)[:, None] * USUAL_BAR)
+    tall = np.rint(_around(beats) / _near(beats)[0][:, None] * USUAL_BAR)
     bars = np.clip(tall, 1, BAR_ROWS.stop - BAR_ROWS.start).astype(np.uint8).repeat(BAR_WIDTH, axis=1)
     return np.pad(bars, [(0, 0), (0, IMAGE_SIZE - bars.shape[1])])
 
@@ -262,7 +268,8 @@ GAUGES = {
     "80th percentile of the intervals around, by their 20th": (1, 1.6),
     "interval before the beat, by the median of those around": (0, 2),
     "interval after it, by the median": (0, 2),
-    "usual interval of the surroundings, by the median": (0, 2),
+    "interval before it, by the slow rhythm of the surroundings": (0, 1.5),
+    "interval before it, by the record's slow rhythm": (0, 1.5),
     "interval before the beat": (0, 2),
     "usual interval of the surroundings": (0, 2),
     "logarithm of the interval before the beat in seconds": (-2.4, 0.6),
@@ -280,14 +287,15 @@ def gauges(beats: Beats, rate: float) -> np.ndarray:
         np.abs(np.diff(np.log(around), axis=1)), np.r_[BARS_BEFORE - 2 : BARS_BEFORE + 2], axis=1
     )
     low, middle, high = np.percentile(around, (20, 50, 80), axis=1)
-    before, after, near = around[:, BARS_BEFORE], around[:, BARS_BEFORE + 1], _near(beats)
+    before, after, (near, slow) = around[:, BARS_BEFORE], around[:, BARS_BEFORE + 1], _near(beats)
     values = [
         np.median(steps, axis=1),
         np.percentile(steps, 80, axis=1),
         high / low,
         before / middle,
         after / middle,
-        near / middle,
+        before / slow,
+        before / np.percentile(beats.rr_intervals, SLOW_PERCENTILE),
         before,
         near,
         np.log(before * beats.usual_interval / rate),
