@@ -205,6 +205,7 @@ def drawing_values(review: Review) -> dict:
             "lateShare": usual.LATE_SHARE,
             "longestShare": usual.LONGEST_SHARE,
             "percentile": usual.USUAL_PERCENTILE,
+            "slowPercentile": usual.SLOW_PERCENTILE,
         },
     }
 

@@ -13,6 +13,7 @@ function madeAlike(stretch, samples, index) {
     i ? Math.max(U.leastRr, (samples[first + i] - samples[first + i - 1]) / stretch.usualInterval) : 1);
   const made = {
     scale: stretch.scale, usualInterval: stretch.usualInterval, blocks: new Map(), intervals, logs: intervals.map(Math.log),
+    slow: percentile(intervals, U.slowPercentile),
     middles: offsets.map((offset, i) => Math.max(0, Math.min(LENGTH - 1, samples[first + i] + offset))),
   };
   if (found) alikeOf.set(stretch, made);
@@ -30,6 +31,7 @@ function surroundings(made, start) {
       late: order.slice(from, from + Math.max(3, roundEven(U.lateShare * order.length))).map(i => first + i),
       intervals,
       interval: percentile(intervals, U.percentile),
+      slow: percentile(intervals, U.slowPercentile),
       medianLog: percentile(logs, 50),
       spread: percentile(logs, 75) - percentile(logs, 25) + U.leastSpread,
       medianStep: percentile(logs.map((log, i) => Math.abs(log - made.logs[Math.max(0, first + i - 1)])), 50),
@@ -120,7 +122,7 @@ function gaugeValues(made, around, near, logs) {
   const shorter = (intervals, number) => intervals.filter(interval => interval < before).length / number;
   return [
     percentile(steps, 50), percentile(steps, 80), percentile(near, 80) / percentile(near, 20),
-    before / middle, near[own + 1] / middle, around.interval / middle, before, around.interval,
+    before / middle, near[own + 1] / middle, before / around.slow, before / made.slow, before, around.interval,
     Math.log(before * made.usualInterval / RATE), around.medianStep, shorter(around.intervals, around.intervals.length),
     (logs[own] - around.medianLog) / around.spread, shorter(near, near.length - 1),
   ];
