@@ -119,7 +119,8 @@ def read_options(arguments: list[str]):
     parser.add_argument(
         "--rhythm",
         choices=list(RHYTHMS),
-        help="set each record's N and V at the intervals of this rhythm, for training (default as recorded)",
+        help="set each record's N and V at the intervals of this rhythm, for training; early makes S of some N "
+        "(default as recorded)",
     )
     parser.add_argument(
         "--noise",

@@ -14,7 +14,7 @@ from ecgbeats.images.drawings.paper import draw, windows
 from ecgbeats.images.names import parse_image_name
 from ecgbeats.images.preview import sample_evenly
 from ecgbeats.records.noise import add_noise
-from ecgbeats.records.rhythms import fibrillate
+from ecgbeats.records.rhythms import fibrillate, make_early
 from ecgbeats.records.symbols import CLASSES
 from ecgbeats.records.wfdb_files import read_record
 
@@ -182,6 +182,19 @@ def test_a_made_rhythm_says_so(mitdb, tmp_path):
         )
     )
     assert "MADE, not as recorded: rhythm fibrillation" in evaluated.stdout, evaluated.stderr
+
+
+def test_made_early_beats_are_s(mitdb, tmp_path):
+    common = [mitdb, "--records", "208", "--limit", 10, "--classes", "aami", "--output", tmp_path / "data"]
+    result = make(*common, "--rhythm", "early", "--seed", 2)
+    assert result.returncode == 0, result.stderr
+    description = read_description(tmp_path / "data")
+    assert description["made"] == "rhythm early"
+    assert list(description["classes"]) == list("NSV")
+    made = make_early(read_record(mitdb / "208"), 2)
+    early = set(made.samples[made.symbols == "A"].tolist())
+    for file in tmp_path.glob("data/?/*.png"):
+        assert (parse_image_name(file.name)[1] in early) == (file.parent.name == "S")
 
 
 def test_noise_is_added_before_the_beats_are_drawn(svdb, tmp_path):

@@ -141,7 +141,31 @@ def test_bars_count_in_the_usual_interval_of_the_surroundings_and_gauges_tell_th
     for beat, length in ((100, 64), (350, 32)):
         assert (bar_heights(draw(beat)) == USUAL_BAR).all()
         assert gauge_lengths(draw(beat))["usual interval of the surroundings"] == length
-        assert gauge_lengths(draw(beat))["usual interval of the surroundings, by the median"] == 64
+        slow = "interval before it, by the slow rhythm of the surroundings"
+        assert gauge_lengths(draw(beat))[slow] == 85  # of 128, full at one and a half
+    # The record's slow rhythm is the first half's.
+    assert [
+        gauge_lengths(draw(beat))["interval before it, by the record's slow rhythm"] for beat in (100, 350)
+    ] == [
+        85,
+        43,
+    ]
+
+
+def test_where_most_beats_are_early_the_slow_rhythm_tells_them_apart():
+    # Runs of 24 S at half of the interval, six N between them: the usual interval is that of S.
+    cycle = np.array([1.0] * 6 + [0.5] * 24)
+    times = 1 + np.cumsum(np.tile(cycle, 12))
+    draw = DRAWINGS["usual"](make_record(times))
+    of_regular = gauge_lengths(usual(make_record(1 + np.arange(360.0)), 180))
+    early, late = (gauge_lengths(draw(beat)) for beat in (6 * 30 + 15, 6 * 30 + 3))
+    assert early["interval before the beat"] == of_regular["interval before the beat"] == 64
+    for slow in (
+        "interval before it, by the slow rhythm of the surroundings",
+        "interval before it, by the record's slow rhythm",
+    ):
+        assert late[slow] == of_regular[slow] == 85
+        assert early[slow] == 43
 
 
 def test_it_does_not_tell_the_symbols(mitdb):

@@ -3,8 +3,9 @@
 import time
 from dataclasses import replace
 
+from ecgbeats.records import rhythms
 from ecgbeats.records.record import Record
-from ecgbeats.records.rhythms import RATES, SHORTEST, SPREADS, fibrillate
+from ecgbeats.records.rhythms import EARLY, PACES, RATES, RHYTHMS, SHORTEST, SPREADS, fibrillate, make_early
 from ecgbeats.records.wfdb_files import read_record
 
 import numpy as np
@@ -58,27 +59,104 @@ def test_n_and_v_alone_stay_and_keep_their_symbols():
     assert (np.diff(made.samples) > 0).all()
 
 
-def test_the_seed_and_the_name_decide():
+def runs_of_s(made):
+    """Return the first beat of each run of S, and the one behind its last."""
+    edges = np.diff(np.concatenate([[0], made.symbols == "A", [0]]).astype(int))
+    return zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1), strict=True)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_early_beats_come_early_by_the_interval_between_them(monkeypatch, seed):
+    # Without what changes from beat to beat, an N that follows an N has the pace itself.
+    monkeypatch.setattr(rhythms, "JITTER", 0)
+    monkeypatch.setattr(rhythms, "DRIFT", 0)
+    made = make_early(regular(250), seed)
+    rr = np.append(np.nan, np.diff(made.samples)) / 250
+    early = made.symbols == "A"
+    before = np.append(True, early[:-1])
+    pace = np.median(rr[~early & ~before])
+    assert 0.9 * PACES[0] - 0.004 <= pace <= 0.9 * PACES[1] + 0.004
+    assert np.ptp(rr[~early & ~before]) < 0.009, "a sample to each side"
+    assert 0 < early.sum() < len(early)
+    for first, behind in runs_of_s(made):
+        run = rr[first:behind]
+        assert EARLY[0] * pace - 0.009 < run.min() <= run.max() < EARLY[1] * pace + 0.009
+        assert np.ptp(run) < 0.009, "a run has one interval"
+        # What follows has no less than the pace, and a pause makes up for what is missing at most.
+        assert pace - 0.009 < rr[behind] < 2 * pace - run.min() + 0.009
+
+
+def test_how_many_beats_are_early_and_how_long_runs_are_varies_widely():
+    all_made = [make_early(regular(128), seed) for seed in range(16)]
+    shares = [np.mean(made.symbols == "A") for made in all_made]
+    longest = [max(behind - first for first, behind in runs_of_s(made)) for made in all_made]
+    assert min(shares) < 0.15
+    assert max(shares) > 0.6
+    assert min(longest) < 20
+    assert sum(length > 20 for length in longest) >= 4
+    assert all(np.diff(made.samples).min() >= round(SHORTEST * 128) for made in all_made)
+
+
+def test_only_n_become_early_and_v_keep_their_distance_to_the_beat_before():
+    symbols = np.array(list("NLVNNNRENNNNVVNNN/NNANNF") * 25)
+    record = regular(360, len(symbols), symbols=symbols)
+    kept = np.flatnonzero(np.isin(symbols[1:-1], list("NLVRE"))) + 1
+    moved = record.samples.copy()
+    v = np.isin(symbols, ["V", "E"])
+    moved[v] -= np.random.default_rng(0).integers(0, 120, v.sum())
+    record = replace(record, samples=moved)
+    made = make_early(record, 1)
+    changed = made.symbols != symbols[kept]
+    assert changed.any()
+    assert set(made.symbols[changed]) == {"A"}
+    assert set(symbols[kept][changed]) == {"N", "L", "R"}
+    # Where an early beat with its pause is not right before.
+    after_n = np.flatnonzero(v[kept[1:]] & (made.symbols[:-1] != "A")) + 1
+    assert len(after_n) > 20
+    distances = moved[kept] - moved[kept - 1]
+    assert (np.diff(made.samples)[after_n - 1] == distances[after_n]).all()
+
+
+@pytest.mark.parametrize("make", RHYTHMS.values(), ids=RHYTHMS)
+def test_the_seed_and_the_name_decide(make):
     record = regular(128)
-    made = fibrillate(record, 1)
-    assert (fibrillate(record, 1).signal == made.signal).all()
-    assert (fibrillate(record, 1).samples == made.samples).all()
-    assert fibrillate(record, 2).samples.tolist() != made.samples.tolist()
-    assert fibrillate(replace(record, name="other"), 1).samples.tolist() != made.samples.tolist()
+    made = make(record, 1)
+    assert (make(record, 1).signal == made.signal).all()
+    assert (make(record, 1).samples == made.samples).all()
+    assert (make(record, 1).symbols == made.symbols).all()
+    assert make(record, 2).samples.tolist() != made.samples.tolist()
+    assert make(replace(record, name="other"), 1).samples.tolist() != made.samples.tolist()
 
 
+@pytest.mark.parametrize("make", RHYTHMS.values(), ids=RHYTHMS)
 @pytest.mark.parametrize("symbols", [list("AAAAAA"), list("NAAAAN"), list("NN"), ["N"], []])
-def test_a_record_without_such_beats_becomes_an_empty_one(symbols):
+def test_a_record_without_such_beats_becomes_an_empty_one(symbols, make):
     record = regular(360, 6)
     record = replace(record, samples=record.samples[: len(symbols)], symbols=np.array(symbols, "<U1"))
-    made = fibrillate(record, 0)
+    made = make(record, 0)
     assert (len(made.samples), len(made.symbols), len(made.signal)) == (0, 0, 0)
 
 
-def test_beats_upon_one_another_are_no_trouble():
+@pytest.mark.parametrize("symbols", [list("NNN"), list("NVN"), list("NNNN"), list("NNNNN"), list("VVVVVV")])
+def test_few_beats_or_only_v_are_no_trouble_for_early_ones(symbols):
+    record = regular(360, len(symbols), symbols=np.array(symbols))
+    for seed in range(8):
+        made = make_early(record, seed)
+        assert len(made.samples) == len(symbols) - 2
+        assert np.isfinite(made.signal).all()
+        # The first has no beat before it, and none comes after the last.
+        early = np.flatnonzero(made.symbols == "A")
+        assert set(early) <= set(range(1, len(symbols) - 3))
+        if "V" in symbols:
+            assert made.symbols.tolist() == symbols[1:-1]
+
+
+@pytest.mark.parametrize("make", RHYTHMS.values(), ids=RHYTHMS)
+def test_beats_upon_one_another_are_no_trouble(make):
     record = regular(360, 30)
     samples = np.sort(np.concatenate([record.samples, record.samples[::3] + 1, record.samples[::5]]))
-    made = fibrillate(replace(record, samples=samples, symbols=np.full(len(samples), "V")), 0)
+    symbols = np.resize(list("VNNVN"), len(samples))
+    made = make(replace(record, samples=samples, symbols=symbols), 0)
     assert np.isfinite(made.signal).all()
     assert (np.diff(made.samples) > 0).all()
 
