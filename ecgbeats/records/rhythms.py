@@ -23,10 +23,10 @@ STRETCH = 40, 160  # beats that share a rate and a spread
 RATES, SPREADS, WAVES, HEIGHTS = (0.6, 1.0), (0.12, 0.28), (4.5, 8.0), (0.02, 0.1)
 
 # Of early beats: the rate between them by the record's usual RR interval, how much that changes from beat to beat and
-# over many, how early they come by it, how long runs and what is between them can be, and how often one is alone and
+# over many, how early they come by it and how much that changes, how long runs and what is between them can be, and how often one is alone and
 # a pause follows.
-PACES, JITTER, DRIFT, EARLY = (0.95, 1.2), 0.03, 0.06, (0.45, 0.85)
-LONGEST_RUNS, BETWEEN, ALONE, PAUSES = (2, 600), (4, 200), 0.4, 0.5
+PACES, JITTER, DRIFT, EARLY, SCATTER = (0.95, 1.2), 0.03, 0.06, (0.4, 0.85), 0.06
+LONGEST_RUNS, BETWEEN, ALONE, PAUSES = (2, 600), (2, 200), 0.3, 0.5
 
 
 def fibrillate(record: Record, seed: int) -> Record:
@@ -78,13 +78,13 @@ def make_early(record: Record, seed: int) -> Record:
     before_v = np.flatnonzero(~normal[1:])
     lengths[before_v] = (np.diff(record.samples)[beats - 1] / record.rate)[before_v + 1]
     longest = random.uniform(*np.log(LONGEST_RUNS))
-    rest = random.uniform(*np.log(BETWEEN))
+    rest, typical = random.uniform(*np.log(BETWEEN)), random.uniform(*EARLY)
     position = 1
     while position < len(beats) - 1:
         number = 1 if random.random() < ALONE else int(np.exp(random.uniform(0, longest)))
         run = np.arange(position, min(position + number, len(beats) - 1))
         run = run[normal[run] & normal[run - 1]]
-        early = random.uniform(*EARLY)
+        early = float(np.clip(typical + SCATTER * random.standard_normal(), *EARLY))
         lengths[run - 1] = base[run - 1] * early
         symbols[run] = "A"
         if len(run) and random.random() < PAUSES:
