@@ -14,7 +14,9 @@ from ecgbeats.records.symbols import symbol_classes
 import numpy as np
 
 BEFORE_BEAT = 0.26  # seconds: the cut before a beat, ahead of its P wave
-AFTER_BEAT = 0.40  # seconds that keep their shape after a beat, where the cycle has the room
+# Seconds that keep their shape after a beat, or in a short cycle so much of what is left to its end: the rest must have
+# room, or a step would tell that the cycle is made.
+AFTER_BEAT, AFTER_SHARE = 0.40, 0.6
 QRS_BEGIN = 0.07  # seconds before a beat: up to here fibrillation has no wave but its own
 SHORTEST = 0.30  # seconds, of a made RR interval
 STRETCH = 40, 160  # beats that share a rate and a spread
@@ -23,8 +25,8 @@ STRETCH = 40, 160  # beats that share a rate and a spread
 RATES, SPREADS, WAVES, HEIGHTS = (0.6, 1.0), (0.12, 0.28), (4.5, 8.0), (0.02, 0.1)
 
 # Of early beats: the rate between them by the record's usual RR interval, how much that changes from beat to beat and
-# over many, how early they come by it and how much that changes, how long runs and what is between them can be, and how often one is alone and
-# a pause follows.
+# over many, how early they come by it and how much that changes, how long runs and what is between them can be, and how
+# often one is alone and a pause follows.
 PACES, JITTER, DRIFT, EARLY, SCATTER = (0.95, 1.2), 0.03, 0.06, (0.4, 0.85), 0.06
 LONGEST_RUNS, BETWEEN, ALONE, PAUSES = (2, 600), (2, 200), 0.3, 0.5
 
@@ -87,7 +89,8 @@ def make_early(record: Record, seed: int) -> Record:
         early = float(np.clip(typical + SCATTER * random.standard_normal(), *EARLY))
         lengths[run - 1] = base[run - 1] * early
         symbols[run] = "A"
-        if len(run) and random.random() < PAUSES:
+        pause = random.random() < PAUSES
+        if pause and len(run) and normal[run[-1] + 1]:
             lengths[run[-1]] = base[run[-1]] * random.uniform(1.0, 2 - early)
         position += number + 1 + int(np.exp(random.uniform(0, rest)))
     made = set_anew(record, beats, np.maximum(lengths, SHORTEST), np.zeros(len(beats), bool), random)
@@ -155,7 +158,8 @@ def set_anew(
     # From beat to beat, so that a cycle that is cut shortly before its beat does not make the interval before it short.
     new = np.rint(lengths * rate).astype(np.int64) + lead_in - np.append(lead_in, before)[1:]
     new = np.maximum(new, lead_in + round(0.03 * rate) + 1)
-    kept = np.minimum(lead_in + round(AFTER_BEAT * rate), np.minimum(old, new) - 2)
+    room = np.minimum(old, new) - lead_in
+    kept = lead_in + np.minimum(round(AFTER_BEAT * rate), (AFTER_SHARE * room).astype(np.int64))
     kept = np.where(kept < 2, 0, kept)
     step = (old - kept - 1) / np.maximum(new - kept - 1, 1)
 
