@@ -17,8 +17,7 @@ BEAT_BAND = Strip(0, 52, 58, 1 / 160, 0.2)  # from 0.36 s before the beat to 0.4
 LOWEST, HIGHEST = -0.9, 1.2  # what the band shows, 1 being the swing of the record's late beats
 USUAL_GRAY = 150
 
-DIFFERENCE_ROWS = slice(52, 56)  # from the usual beat of the surroundings
-RECORD_ROWS = slice(56, 60)  # from that of the record
+DIFFERENCE_ROWS = slice(52, 60)
 DIFFERENCE_GRAY = 100  # gray levels that a difference of 1 darkens the middle one by
 
 BAR_ROWS = slice(60, 86)
@@ -73,8 +72,6 @@ class Beats:
         What the signal was multiplied with, negative where it was turned.
     usual_interval : float
         The record's usual RR interval in samples.
-    late : numpy.ndarray of int
-        The beats of the record that come latest.
     """
 
     signal: np.ndarray
@@ -83,7 +80,6 @@ class Beats:
     surroundings: list[Surroundings]
     scale: float
     usual_interval: float
-    late: np.ndarray
 
 
 def drawer(record: Record) -> Callable[[int], np.ndarray]:
@@ -91,8 +87,7 @@ def drawer(record: Record) -> Callable[[int], np.ndarray]:
 
     The image has four bands, which look alike whoever recorded the patient. At the top the beat at a fixed scale of
     time over the usual beat in gray, the median of those of the 128 beats around that come latest after the beat
-    before. Below it how much the beat is above (dark) or below (light) that one, column by column, and below this the
-    same for the median of the whole record's latest beats. Then a bar for
+    before. Below it how much the beat is above (dark) or below (light) the usual one, column by column. Then a bar for
     the RR interval that ends at each of 25 beats, its own in black, in units of the usual one of the surroundings. At
     the bottom the GAUGES: is the beat early, and is the rhythm regular?
     """
@@ -129,9 +124,7 @@ def prepare(record: Record) -> Beats:
     )[0]
     samples = _aligned(signal, record.samples, late, record.rate)
     scale = _scale(signal, samples[late], record.rate)
-    return Beats(
-        signal * scale, samples, rr_intervals, _surroundings(rr_intervals), scale, usual_interval, late
-    )
+    return Beats(signal * scale, samples, rr_intervals, _surroundings(rr_intervals), scale, usual_interval)
 
 
 def _usual_interval(record: Record) -> float:
@@ -224,20 +217,15 @@ def _beat_bands(beats: Beats, rate: float) -> Callable[[np.ndarray, int], None]:
     places = before + (np.arange(IMAGE_SIZE) - BEAT_BAND.column) * BEAT_BAND.seconds * rate
     left = np.floor(places).astype(int)
     share = (places - left).astype(np.float32)
-
-    def grays(above: np.ndarray) -> np.ndarray:
-        above = above[:, left] * (1 - share) + above[:, left + 1] * share
-        return np.clip(128 - DIFFERENCE_GRAY * above, 0, WHITE).astype(np.uint8)
-
-    difference = grays(cut - medians.repeat(BLOCK, axis=0)[: len(cut)])
-    from_record = grays(cut - _median(cut[beats.late]))
+    above = cut - medians.repeat(BLOCK, axis=0)[: len(cut)]
+    above = above[:, left] * (1 - share) + above[:, left + 1] * share
+    difference = np.clip(128 - DIFFERENCE_GRAY * above, 0, WHITE).astype(np.uint8)
 
     def draw_beat(image: np.ndarray, beat: int) -> None:
         line(image, int(beats.samples[beat]))
         band = image[: BEAT_BAND.bottom]
         np.minimum(band, usual[beat // BLOCK], out=band)
         image[DIFFERENCE_ROWS] = difference[beat]
-        image[RECORD_ROWS] = from_record[beat]
 
     return draw_beat
 
