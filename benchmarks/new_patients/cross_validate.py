@@ -126,7 +126,9 @@ def in_words(scores: dict[str, float]) -> str:
                 f"{label} {scores[f'{part}_{label}']:.3f} ({scores.get(f'{part}_{label}_median', np.nan):.3f})"
                 for label in "SV"
             ]
-            parts.append(f"{part} {', '.join(f1)}, accuracy {scores[f'{part}_accuracy']:.2%}")
+            parts.append(
+                f"{part.replace('ds1', 'DS1')} {', '.join(f1)}, accuracy {scores[f'{part}_accuracy']:.2%}"
+            )
     return "; ".join(parts)
 
 

@@ -32,12 +32,11 @@ class TrainingImages(Images):
 
     def __init__(self, parts: list[Examples], chosen: np.ndarray):
         rows = [np.flatnonzero(chosen[part.patient]) for part in parts]
+        chosen_of = list(zip(parts, rows, strict=True))
         self.classes, self._parts, self._rows = CLASSES, parts, np.concatenate(rows)
         self._part = np.repeat(np.arange(len(parts)), [len(found) for found in rows])
-        self.labels, patients = (
-            np.concatenate([values[found] for values, found in zip(of_parts, rows, strict=True)])
-            for of_parts in ([part.labels for part in parts], [part.patient for part in parts])
-        )
+        self.labels = np.concatenate([part.labels[found] for part, found in chosen_of]).astype(np.int32)
+        patients = np.concatenate([part.patient[found] for part, found in chosen_of])
         self.groups = self._part * len(chosen) + patients
 
     def __len__(self) -> int:
