@@ -186,6 +186,15 @@ def table(header: list[str], rows: list[list], left: int = 1) -> str:
     return "\n".join(f"| {' | '.join(map(str, cells))} |" for cells in (header, rule, *rows))
 
 
+def commit() -> str:
+    """Return the project's commit, marked where files were changed since; "unknown" without git."""
+    words = ["git", "-C", str(PROJECT), "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
 def describe_machine(gpus: list[str]) -> str:
     """Return a table of when and where this runs, and with which versions."""
     versions = {"project": command.VERSION, "Python": platform.python_version()}

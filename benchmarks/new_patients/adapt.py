@@ -1,35 +1,36 @@
 """What do five labelled minutes of a new patient give, learnt as annotate_record.py --adapt-minutes learns them?
 
-    python benchmarks/new_patients/adapt.py NAME --output DIR [--drawing D] [--bias X] [--minutes N] [--limit N] [--way X]
+    python benchmarks/new_patients/adapt.py NAME --output DIR [--drawing D] [--minutes N] [--limit N] [--way X]
         [--kept X] [--seed N] [--records R ...]
 
 NAME is an experiment of cross_validate, whose networks NAME-SEED-FOLD.keras lie in --output. Each patient's network, which
-has not seen the patient, learns the first minutes beside examples of the patients that it was trained on; the rest is
-scored, beside the same minutes by the network as it was. A line for each way is added to adaptation.csv there. Patients that
-are done are kept, so the same command goes on after an interruption.
+has not seen the patient, is calibrated as the experiment is. It learns the first minutes beside examples of the patients that
+it was trained on; the rest is scored, beside the same minutes by the network as it was. A line for each way is added to
+adaptation.csv there. Patients that are done are kept, so the same command goes on after an interruption.
 """
 
-import pickle
 import sys
 import time
 from pathlib import Path
 
-sys.path.append(sys.path.pop(0))  # so that this folder's numbers.py is not taken for Python's
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from ecgbeats import command
 from ecgbeats.images.protocols import DS1
 from ecgbeats.runs.adapting import WAY, Beats, adapt, predict_images
+from ecgbeats.runs.calibration import fold_in
+from ecgbeats.runs.networks import load_model
 from ecgbeats.runs.rehearsal import with_few_shades
 
 import numpy as np
 
 from benchmarks import harness
-from benchmarks.new_patients.cross_validate import FOLDS, add_row, one_thread
-from benchmarks.new_patients.examples import Examples, read_examples
+from benchmarks.new_patients.examples import Examples
 from benchmarks.new_patients.examples_file import LIMIT, spread
-from benchmarks.new_patients.patients import CLASSES, Patient, folds
-from benchmarks.new_patients.scores import biases, by_patient, kept, summary, weights
+from benchmarks.new_patients.experiment import add_row, fold_file, read_experiment
+from benchmarks.new_patients.patients import CLASSES, Patient
+from benchmarks.new_patients.scores import by_patient, kept, summary, weights
+from benchmarks.new_patients.training import one_thread
 
 WAYS = ("without", "adapted")
 
@@ -40,7 +41,6 @@ def main(arguments: list[str]) -> None:
         __doc__,
         output=(Path, "folder of cross_validate"),
         drawing=("usual", "as for cross_validate"),
-        bias=(0.0, "of N, put into the networks; 0 takes them as they are"),
         minutes=(5, "that are labelled"),
         limit=(LIMIT, "examples of each class; 0 learns without any"),
         way=(WAY, "how far the weights go from the network's (0) to what was learnt (1)"),
@@ -52,26 +52,27 @@ def main(arguments: list[str]) -> None:
     options = made.parse_args(arguments)
     with command.quiet_import():
         one_thread()
-    patients = pickle.loads((options.output / "patients.pickle").read_bytes())
-    examples = read_examples(patients, "own", options.drawing, options.output)
-    fold_of = folds(patients, FOLDS)
-    experiment = f"{options.name}-{options.seed}"
-    way = f"adapted-{options.minutes}-{options.limit}-{options.bias:g}-{options.way:g}-{options.kept}"
+    experiment = read_experiment(options.output, options.name, options.drawing, [options.seed])
+    patients, examples, fold_of = experiment.patients, experiment.own, experiment.fold_of
+    name = f"{options.name}-{options.seed}"
+    way = f"adapted-{options.minutes}-{options.limit}-{options.way:g}-{options.kept}"
     done = {}
     for number, patient in enumerate(patients):
         if patient.name not in options.records:
             continue
-        file = done[number] = options.output / f"{experiment}-{way}-{patient.name}.npz"
+        file = done[number] = options.output / f"{name}-{way}-{patient.name}.npz"
         if not file.exists():
-            network = options.output / f"{experiment}-{fold_of[number]}.keras"
+            file_of = fold_file(options.output, options.name, options.seed, fold_of[number])
+            model, _ = load_model(file_of.with_suffix(".keras"))
+            fold_in(model, *experiment.calibration)
             others = choose(patients, examples, fold_of != fold_of[number], options.limit)
             early, late = minutes(patient, examples, number, options.minutes)
-            found = score(network, options.bias, early, late, others, options.way, options.kept)
+            found = score(model, early, late, others, options.way, options.kept)
             with command.whole_file(file) as partial:
                 np.savez(partial, labels=late.labels, **found)
             print(f"{patient.name}: {len(early.labels)} beats labelled, {found['seconds']:.1f} s", flush=True)
     found = [dict(np.load(file)) for file in done.values()]
-    report([patients[number] for number in done], found, experiment, way, options.output / "adaptation.csv")
+    report([patients[number] for number in done], found, name, way, options.output / "adaptation.csv")
 
 
 def choose(patients: list[Patient], examples: Examples, trained: np.ndarray, limit: int) -> np.ndarray | None:
@@ -81,8 +82,7 @@ def choose(patients: list[Patient], examples: Examples, trained: np.ndarray, lim
     own = np.flatnonzero(trained[examples.patient])
     records = np.array([patient.name for patient in patients])[examples.patient[own]]
     chosen = own[spread(records, np.array(CLASSES)[examples.labels[own]], limit, 0)]
-    inputs = take(examples, chosen).images
-    return with_few_shades(inputs) if inputs.dtype == np.uint8 else inputs
+    return with_few_shades(take(examples, chosen).images)
 
 
 def minutes(patient: Patient, examples: Examples, number: int, length: float) -> tuple[Beats, Beats]:
@@ -94,8 +94,7 @@ def minutes(patient: Patient, examples: Examples, number: int, length: float) ->
 
 
 def score(
-    file: Path,
-    bias: float,
+    model,
     early: Beats,
     late: Beats,
     others: np.ndarray | None,
@@ -103,12 +102,6 @@ def score(
     share: float | None,
 ) -> dict[str, np.ndarray]:
     """Return what a network says of the beats behind the minutes, as it was and adapted, and the learning's seconds."""
-    import keras
-
-    model = keras.models.load_model(file, compile=False)
-    if bias:
-        last = model.layers[-1].bias
-        last.assign(keras.ops.convert_to_numpy(last) + biases(bias))
     found = {"without": predict_images(model, late.images)}
     started = time.perf_counter()
     learnt = adapt(model, early, others, seed=0, way=way, kept=share)
@@ -118,17 +111,17 @@ def score(
     return found
 
 
-def report(patients: list[Patient], found: list, experiment: str, way: str, file: Path) -> None:
+def report(patients: list[Patient], found: list, name: str, way: str, file: Path) -> None:
     """Print the scores of each way and each record's accuracy, and write the scores to adaptation.csv."""
     true = [values["labels"] for values in found]
     rows, shares = [], {}
-    for name in WAYS:
-        predicted = [values[name].argmax(1) for values in found]
-        row = {"experiment": experiment, "way": way.replace("adapted", name), "patients": len(patients)}
+    for one in WAYS:
+        predicted = [values[one].argmax(1) for values in found]
+        row = {"experiment": name, "way": way.replace("adapted", one), "patients": len(patients)}
         row |= {key: round(value, 4) for key, value in summary(patients, true, predicted).items()}
         add_row(file, row, ("experiment", "way"))
         print(", ".join(f"{key} {value}" for key, value in row.items()))
-        shares[name] = [
+        shares[one] = [
             np.average(labels == labelled, weights=weights(patient, labels))
             for patient, labels, labelled in zip(patients, true, predicted, strict=True)
         ]
@@ -161,10 +154,9 @@ def report(patients: list[Patient], found: list, experiment: str, way: str, file
 def take(examples: Examples, positions: np.ndarray) -> Beats:
     """Return beats by their positions, as a network takes them."""
     order = np.argsort(positions, kind="stable")  # memory of a file is read best from its start to its end
-    inputs = np.empty((len(positions), *examples.inputs.shape[1:]), examples.inputs.dtype)
-    inputs[order] = examples.inputs[positions[order]]
-    labels = examples.labels[positions].astype(np.int64)
-    return Beats(inputs[..., np.newaxis] if inputs.ndim == 3 else inputs, labels)
+    images = np.empty((len(positions), *examples.images.shape[1:]), np.uint8)
+    images[order] = examples.images[positions[order]]
+    return Beats(images[..., np.newaxis], examples.labels[positions].astype(np.int64))
 
 
 if __name__ == "__main__":

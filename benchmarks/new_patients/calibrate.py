@@ -7,7 +7,6 @@ others are scored: cross-entropy, with patients alike, and over all beats the ex
 F1 of S and V. The means over the draws are printed, and the largest cross-entropy of a draw.
 """
 
-import pickle
 import sys
 from pathlib import Path
 
@@ -21,10 +20,9 @@ from ecgbeats.scores.reliability import expected_calibration_error
 import numpy as np
 
 from benchmarks import harness
-from benchmarks.new_patients.cross_validate import FOLDS
-from benchmarks.new_patients.examples import read_examples
-from benchmarks.new_patients.patients import CLASSES, folds
-from benchmarks.new_patients.scores import S, V, f1, weights
+from benchmarks.new_patients.experiment import read_experiment
+from benchmarks.new_patients.patients import CLASSES
+from benchmarks.new_patients.scores import S, V, f1
 
 # What is fitted, whether patients count alike (else beats do), and how strongly it is held.
 WAYS = {
@@ -51,17 +49,9 @@ def main(arguments: list[str]) -> None:
     )
     made.add_argument("name", metavar="NAME", help="of the experiment")
     options = made.parse_args(arguments)
-    patients = pickle.loads((options.output / "patients.pickle").read_bytes())
-    own = read_examples(patients, "own", options.drawing, options.output)
-    fold_of = folds(patients, FOLDS)
-    given = np.zeros((len(own.labels), len(CLASSES)), np.float32)
-    for fold in range(FOLDS):
-        inside = np.isin(own.patient, np.flatnonzero(fold_of == fold))
-        given[inside] = np.load(options.output / f"{options.name}-{options.seed}-{fold}.npy")
-    # Of svdb's N one in three is there: each stands for three, here by being there three times.
-    weight = [weights(patient, own.labels[own.patient == i]) for i, patient in enumerate(patients)]
-    all_beats = np.repeat(np.arange(len(own.labels)), np.concatenate(weight))
-    true, given, patient = own.labels[all_beats].astype(int), given[all_beats], own.patient[all_beats]
+    experiment = read_experiment(options.output, options.name, options.drawing, [options.seed])
+    patients, own, every = experiment.patients, experiment.own, experiment.every
+    true, given, patient = own.labels[every].astype(int), experiment.given[every], own.patient[every]
     rows = []
     for part, numbers in VALIDATING.items():
         pool = np.array([i for i, one in enumerate(patients) if part in ("both", one.part)])

@@ -1,14 +1,12 @@
 """What does a recipe give for new patients, by cross-validation over the patients of DS1 and svdb together?
 
-    python benchmarks/new_patients/cross_validate.py NAME --mitdb DIR --svdb DIR --output DIR [--drawing D]
+    python benchmarks/new_patients/cross_validate.py NAME --mitdb DIR --svdb DIR --output DIR [--drawing D] [--network N]
         [--further KIND ...] [--seeds N ...] [--part ds1] [--epochs N] [--folds N ...]
 
 Each patient is scored by a network that has not seen it, DS1's and svdb's apart; DS2 is not read. Folds that are done
 are kept in --output, so the same command goes on after an interruption. A line is added to experiments.csv there.
 """
 
-import csv
-import os
 import pickle
 import sys
 import time
@@ -17,22 +15,23 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from ecgbeats import command
+from ecgbeats.images.drawings import DRAWINGS
+from ecgbeats.runs.adapting import predict_images
+from ecgbeats.runs.networks import save_model
+from ecgbeats.scores.reliability import expected_calibration_error
 
 import numpy as np
 
 from benchmarks import harness
-from benchmarks.new_patients.examples import read_examples
-from benchmarks.new_patients.patients import folds, read_patients
-from benchmarks.new_patients.scores import best_summary, by_patient, decide
-from benchmarks.new_patients.training import Recipe, predict, train
+from benchmarks.new_patients.examples import read_examples, what_is
+from benchmarks.new_patients.experiment import PATIENTS, Experiment, add_row, fold_file, read_experiment
+from benchmarks.new_patients.patients import CLASSES, FOLDS, folds, read_patients
+from benchmarks.new_patients.scores import by_patient, summary
+from benchmarks.new_patients.training import one_thread, train
+from model_keras import MODELS
 
-RECIPES = {
-    "numbers": Recipe("numbers", epochs=5, batch=256, learning_rate=3e-3),
-    "images": Recipe(
-        "quarter", epochs=2, batch=64, learning_rate=2.5e-3, shift=3, smoothing=0.05, average=0.995
-    ),
-}
-FOLDS = 5
+FURTHER = ["second", "fibrillation-0", "early-0", "noise-0"]
+TRAINED_ON = {"both": "DS1 + svdb", "ds1": "DS1", "svdb": "svdb"}
 
 
 def main(arguments: list[str]) -> None:
@@ -42,89 +41,95 @@ def main(arguments: list[str]) -> None:
         mitdb=(Path, "folder of MIT-BIH's records"),
         svdb=(Path, "folder of the supraventricular database's records"),
         output=(Path, "folder for images, folds and experiments.csv"),
-        drawing=("usual", "numbers, or a drawing of make_dataset.py"),
-        further=(["none"], "further examples that train: made-SEED, second"),
+        drawing=("usual", "of make_dataset.py", list(DRAWINGS)),
+        network=("columns", "of model_keras.py", list(MODELS)),
+        further=(FURTHER, "further examples that train: second, KIND-SEED; or none"),
         seeds=([0], "trainings, whose probabilities are averaged"),
-        part=("both", "whose patients train", ["both", "ds1", "svdb"]),
-        epochs=(0, "other than the recipe's"),
+        part=("both", "whose patients train", list(TRAINED_ON)),
+        epochs=(0, "other than the network's"),
         folds=([*range(FOLDS)], "to be trained; where some are missing then, nothing is scored"),
     )
     made.add_argument("name", metavar="NAME", help="of the experiment")
     options = made.parse_args(arguments)
-    options.output.mkdir(parents=True, exist_ok=True)
-    patients = _patients(options)
+    options.further = [kind for kind in options.further if kind != "none"]
+    for kind in options.further:
+        what_is(kind)
+    options.epochs = options.epochs or MODELS[options.network].epochs
+    command.make_folder(options.output)
+    train_folds(options)
+    files = [
+        fold_file(options.output, options.name, seed, fold) for seed in options.seeds for fold in range(FOLDS)
+    ]
+    if all(file.exists() for file in files):
+        report(options, read_experiment(options.output, options.name, options.drawing, options.seeds))
+
+
+def train_folds(options) -> None:
+    """Train the folds that are asked for and not done: their networks and what those say of the fold's beats."""
+    patients_file = options.output / PATIENTS
+    if not patients_file.exists():
+        with command.whole_file(patients_file) as partial:
+            partial.write_bytes(pickle.dumps(read_patients(options.mitdb, options.svdb)))
+    patients = pickle.loads(patients_file.read_bytes())
+    parts = [
+        read_examples(patients, kind, options.drawing, options.output) for kind in ("own", *options.further)
+    ]
+    fold_of, own = folds(patients), parts[0]
+    trains = np.array([options.part in ("both", patient.part) for patient in patients])
     with command.quiet_import():
         one_thread()
-    kinds = ["own", *(kind for kind in options.further if kind != "none")]
-    parts = [read_examples(patients, kind, options.drawing, options.output) for kind in kinds]
-    recipe = RECIPES["numbers" if options.drawing == "numbers" else "images"]
-    if options.epochs:
-        recipe = Recipe(**(vars(recipe) | {"epochs": options.epochs}))
-    started, own = time.time(), parts[0]
-    fold_of = folds(patients, FOLDS)
-    trains = np.array([options.part in ("both", patient.part) for patient in patients])
-    probabilities = np.zeros((len(own.labels), 5), np.float32)
-    files = {}
     for seed in options.seeds:
-        for fold in range(FOLDS):
-            file = files[seed, fold] = options.output / f"{options.name}-{seed}-{fold}.npy"
-            if fold in options.folds and not file.exists():
-                model = train(recipe, parts, trains & (fold_of != fold), seed * 100 + fold)
-                model.save(file.with_suffix(".keras"))
-                scored = np.isin(own.patient, np.flatnonzero(fold_of == fold))
+        for fold in options.folds:
+            file, started = fold_file(options.output, options.name, seed, fold), time.time()
+            if not file.exists():
+                chosen = trains & (fold_of != fold)
+                model = train(options.network, parts, chosen, seed * 100 + fold, options.epochs)
+                save_model(model, file.with_suffix(".keras"), CLASSES, options.drawing)
+                images = own.images[fold_of[own.patient] == fold]
                 with command.whole_file(file) as partial:
-                    np.save(partial, predict(model, own.inputs[scored]))
+                    np.save(partial, predict_images(model, images[..., np.newaxis]))
                 print(f"{options.name}: seed {seed}, fold {fold}, {time.time() - started:.0f} s", flush=True)
-    if not all(file.exists() for file in files.values()):
-        return
-    for (_, fold), file in files.items():
-        probabilities[np.isin(own.patient, np.flatnonzero(fold_of == fold))] += np.load(file) / len(
-            options.seeds
-        )
-    true, found = (
-        [values[own.patient == i] for i in range(len(patients))] for values in (own.labels, probabilities)
-    )
-    scores, bias = best_summary(patients, true, found)
+
+
+def report(options, experiment: Experiment) -> None:
+    """Print the scores, and add them to experiments.csv."""
+    patients, true, predicted = experiment.patients, experiment.true, experiment.predicted
+    scores = summary(patients, true, predicted)
+    every, temperature = experiment.every, experiment.calibration[0]
+    error = expected_calibration_error(experiment.own.labels[every], experiment.probabilities[every])
     row = {
-        "name": options.name,
+        "experiment": options.name,
+        "drawing": options.drawing,
+        "network": options.network,
+        "further": " ".join(options.further),
+        "trained_on": TRAINED_ON[options.part],
+        "epochs": options.epochs,
         "seeds": len(options.seeds),
-        "seconds": round(time.time() - started),
-        "bias": bias,
+        "temperature": round(temperature, 2),
     }
-    row |= {name: round(value, 4) for name, value in scores.items()}
-    add_row(options.output / "experiments.csv", row)
-    print(", ".join(f"{name} {value}" for name, value in row.items()))
-    rows = by_patient(patients, true, [decide(values, bias) for values in found])
-    print(harness.table(["DS1", "S", "found", "false", "V", "found", "false"], rows))
+    row |= {name: round(value, 4) for name, value in (scores | {"calibration_error": error}).items()}
+    add_row(options.output / "experiments.csv", row | {"commit": harness.commit(), "remark": ""})
+    print(f"{options.name}: {in_words(scores)}; calibration error {error:.2%}, temperature {temperature:.2f}")
+    print(
+        harness.table(
+            ["DS1", "S", "found", "false", "V", "found", "false"], by_patient(patients, true, predicted)
+        )
+    )
 
 
-def one_thread() -> None:
-    """Let TensorFlow use one thread, so that experiments can share a machine."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
-
-
-def _patients(options):
-    """Return the patients, read once."""
-    file = options.output / "patients.pickle"
-    if not file.exists():
-        file.write_bytes(pickle.dumps(read_patients(options.mitdb, options.svdb)))
-    return pickle.loads(file.read_bytes())
-
-
-def add_row(file: Path, row: dict, key: tuple[str, ...] = ("name",)) -> None:
-    """Add a line to a CSV file of results; one of the same ``key`` columns is replaced."""
-    rows = []
-    if file.exists():
-        with file.open(newline="") as stream:
-            rows = [old for old in csv.DictReader(stream) if any(old[name] != str(row[name]) for name in key)]
-    with command.whole_file(file) as partial, open(partial, "w", newline="") as stream:
-        writer = csv.DictWriter(stream, list(dict.fromkeys([*row, *(name for old in rows for name in old)])))
-        writer.writeheader()
-        writer.writerows([*rows, row])
+def in_words(scores: dict[str, float]) -> str:
+    """Return what :func:`summary` gives in one line: F1, in brackets its median over the patients, and accuracy."""
+    parts = []
+    for part in ("ds1", "svdb"):
+        if f"{part}_accuracy" in scores:
+            f1 = [
+                f"{label} {scores[f'{part}_{label}']:.3f} ({scores.get(f'{part}_{label}_median', np.nan):.3f})"
+                for label in "SV"
+            ]
+            parts.append(
+                f"{part.replace('ds1', 'DS1')} {', '.join(f1)}, accuracy {scores[f'{part}_accuracy']:.2%}"
+            )
+    return "; ".join(parts)
 
 
 if __name__ == "__main__":

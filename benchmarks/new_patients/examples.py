@@ -1,6 +1,6 @@
 """The examples of a cross-validation: what each beat is drawn as, whose it is and its class; drawn once and kept.
 
-Beside each patient's own beats there may be further ones that only train: rhythms made anew, the second lead.
+Beside each patient's own beats there may be further ones that only train: the second lead, rhythms made anew, noise.
 """
 
 from collections.abc import Iterator
@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgbeats import command
+from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.drawings import DRAWINGS
+from ecgbeats.records.changes import Changes
 from ecgbeats.records.record import Record
+from ecgbeats.records.rhythms import RHYTHMS
 
 import numpy as np
 
-from benchmarks.new_patients.beat_numbers import numbers
-from benchmarks.new_patients.made import KINDS, make_rhythm
-from benchmarks.new_patients.patients import CLASSES, Patient
+from benchmarks.new_patients.patients import CLASSES, Patient, labels_of
 from benchmarks.new_patients.scores import kept
 
-FURTHER_LIMITS = {"N": 300, "S": 250, "V": 150, "F": 50}  # beats of a patient and class, of further examples
+MOST_FURTHER = 300  # beats of a patient and class, of further examples
+NOISE = [6.0, 24.0]  # decibels
 
 
 @dataclass(frozen=True)
@@ -28,74 +30,63 @@ class Examples:
 
     Attributes
     ----------
-    inputs : numpy.ndarray, uint8 (beats, 128, 128) or float32 (beats, numbers)
+    images : numpy.ndarray, uint8, shape (beats, 128, 128)
     labels : numpy.ndarray, int8, shape (beats,)
     patient : numpy.ndarray, int, shape (beats,)
         Position of each beat's patient.
     """
 
-    inputs: np.ndarray
+    images: np.ndarray
     labels: np.ndarray
     patient: np.ndarray
 
-    def of(self, chosen: np.ndarray) -> list[list[np.ndarray]]:
-        """Return for each of some patients the positions of its beats, class by class."""
-        return [
-            [
-                np.flatnonzero((self.patient == number) & (self.labels == label))
-                for label in range(len(CLASSES))
-            ]
-            for number in np.flatnonzero(chosen)
-        ]
-
 
 def read_examples(patients: list[Patient], kind: str, drawing: str, folder: Path) -> Examples:
-    """Return examples of a kind: ``own``, ``second`` (leads), ``made-SEED`` or, of one kind
-    of rhythm, ``fibrillation-SEED``, ``early-SEED``; drawn once, then read from ``folder``."""
+    """Return examples of a kind: ``own``, or one that :func:`what_is` knows; drawn once, then read from ``folder``."""
     file = folder / f"{drawing}-{kind}.npy"
     if not file.exists():
         parts = list(_choose(patients, kind))
-        total = sum(len(beats) for _, _, beats, _ in parts)
-        shape = (IMAGE_SIZE, IMAGE_SIZE) if drawing in DRAWINGS else (numbers(parts[0][1]).shape[1],)
-        kind_of = np.uint8 if drawing in DRAWINGS else np.float32
-        owners = np.repeat([number for number, *_ in parts], [len(beats) for _, _, beats, _ in parts])
+        counts = [len(beats) for _, beats, _ in parts]
+        owners = np.repeat(np.arange(len(patients)), counts)
         np.savez(
             file.with_suffix(".npz"), labels=np.concatenate([labels for *_, labels in parts]), patient=owners
         )
         with command.whole_file(file) as partial:
-            inputs = np.lib.format.open_memmap(partial, "w+", kind_of, (total, *shape))
+            images = np.lib.format.open_memmap(partial, "w+", np.uint8, (len(owners), IMAGE_SIZE, IMAGE_SIZE))
             end = 0
-            for _, record, beats, _ in parts:
-                start, end = end, end + len(beats)
-                inputs[start:end] = _draw(record, beats, drawing)
-            inputs.flush()
+            for record, beats, _ in parts:
+                draw = DRAWINGS[drawing](record)
+                for beat in beats.tolist():
+                    images[end] = draw(beat)
+                    end += 1
+            images.flush()
     known = np.load(file.with_suffix(".npz"))
     return Examples(np.load(file, mmap_mode="r"), known["labels"], known["patient"])
 
 
-def _draw(record: Record, beats: np.ndarray, drawing: str) -> np.ndarray:
-    if drawing == "numbers":
-        return numbers(record)[beats]
-    draw = DRAWINGS[drawing](record)
-    return np.stack([draw(int(beat)) for beat in beats])
-
-
-def _choose(patients: list[Patient], kind: str) -> Iterator[tuple[int, Record, np.ndarray, np.ndarray]]:
-    """Yield each patient's position, the record to draw, which of its beats, and their labels."""
+def what_is(kind: str) -> tuple[int, Changes]:
+    """Return which lead a kind of further examples is of, and what is changed: ``second``, ``fibrillation-SEED``,
+    ``early-SEED``, ``noise-SEED``; rhythms take the leads by turns. Raises InputError for another."""
     name, _, seed = kind.partition("-")
+    if kind == "second":
+        return 1, Changes()
+    if name in RHYTHMS and seed.isdecimal():
+        return int(seed) % 2, Changes(rhythm=name, seed=int(seed))
+    if name == "noise" and seed.isdecimal():
+        return 0, Changes(noise=NOISE, seed=int(seed))
+    known = ", ".join(["second", *(f"{name}-SEED" for name in (*RHYTHMS, "noise"))])
+    raise InputError(f"--further {kind}: there is no such kind; choose from {known}, or none")
+
+
+def _choose(patients: list[Patient], kind: str) -> Iterator[tuple[Record, np.ndarray, np.ndarray]]:
+    """Yield for each patient the record to draw, which of its beats, and their labels."""
     for number, patient in enumerate(patients):
-        if name == "own":
-            beats = kept(patient)
-            yield number, patient.leads[0], beats, patient.labels[beats]
-            continue
-        kinds = KINDS if name == "made" else {name: 1.0}
-        made, lead = (
-            (patient, 1) if name == "second" else (make_rhythm(patient, int(seed), kinds), int(seed) % 2)
-        )
-        random = np.random.default_rng([number, int(seed or 0)])
-        found = [
-            random.permutation(np.flatnonzero(made.labels == CLASSES.index(c)))[:most]
-            for c, most in FURTHER_LIMITS.items()
-        ]
-        beats = np.sort(np.concatenate(found))
-        yield number, made.leads[lead], beats, made.labels[beats]
+        if kind == "own":
+            record, beats = patient.leads[0], kept(patient)
+        else:
+            lead, changes = what_is(kind)
+            record = changes.apply(patient.leads[lead])
+            random = np.random.default_rng([number, *kind.encode()])
+            of_class = [np.flatnonzero(labels_of(record) == label) for label in range(len(CLASSES))]
+            beats = np.sort(np.concatenate([random.permutation(found)[:MOST_FURTHER] for found in of_class]))
+        yield record, beats, labels_of(record)[beats]

@@ -9,7 +9,6 @@ records whose part is training or validation each class gives at most --limit be
 import sys
 from pathlib import Path
 
-sys.path.append(sys.path.pop(0))  # so that this folder's numbers.py is not taken for Python's
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from ecgbeats import command

@@ -6,7 +6,6 @@ NAME is an experiment of cross_validate. Prints the patients with most errors of
 picture has some beats of each in the drawing "usual": one that is right, one missed and one false S where there are.
 """
 
-import pickle
 import sys
 from pathlib import Path
 
@@ -18,10 +17,8 @@ from ecgbeats.images.drawings import DRAWINGS
 import numpy as np
 
 from benchmarks import harness
-from benchmarks.new_patients.cross_validate import FOLDS
-from benchmarks.new_patients.examples import read_examples
-from benchmarks.new_patients.patients import CLASSES, folds
-from benchmarks.new_patients.scores import THINNED, N, S, best_summary, decide, kept
+from benchmarks.new_patients.experiment import read_experiment
+from benchmarks.new_patients.scores import THINNED, N, S, V, kept
 
 
 def main(arguments: list[str]) -> None:
@@ -36,21 +33,8 @@ def main(arguments: list[str]) -> None:
     )
     made.add_argument("name", metavar="NAME", help="of the experiment")
     options = made.parse_args(arguments)
-    patients = pickle.loads((options.output / "patients.pickle").read_bytes())
-    own = read_examples(patients, "own", options.drawing, options.output)
-    fold_of = folds(patients, FOLDS)
-    probabilities = np.zeros((len(own.labels), len(CLASSES)), np.float32)
-    for seed in options.seeds:
-        for fold in range(FOLDS):
-            inside = np.isin(own.patient, np.flatnonzero(fold_of == fold))
-            probabilities[inside] += np.load(options.output / f"{options.name}-{seed}-{fold}.npy") / len(
-                options.seeds
-            )
-    true, found = (
-        [values[own.patient == i] for i in range(len(patients))] for values in (own.labels, probabilities)
-    )
-    _, bias = best_summary(patients, true, found)
-    predicted = [decide(values, bias) for values in found]
+    experiment = read_experiment(options.output, options.name, options.drawing, options.seeds)
+    patients, true, predicted = experiment.patients, experiment.true, experiment.predicted
     shown = []
     for part in ("ds1", "svdb"):
         rows = [
@@ -76,7 +60,7 @@ def error_counts(patients: list, number: int, true: list, predicted: list) -> li
     """Return a patient's name, and how many beats it has and loses of each class; N that are thinned count THINNED."""
     labels, found, patient = true[number], predicted[number], patients[number]
     many = np.where((labels == N) & (patient.part == "svdb"), THINNED, 1)
-    s_true, s_found, v_true, v_found = labels == S, found == S, labels == 2, found == 2
+    s_true, s_found, v_true, v_found = labels == S, found == S, labels == V, found == V
     counted = (
         labels == N,
         s_true,

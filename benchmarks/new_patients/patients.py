@@ -14,6 +14,7 @@ from scipy.signal import resample_poly
 
 CLASSES = ["N", "S", "V", "F", "Q"]
 RATE = 128  # Hz, svdb's
+FOLDS = 5
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,14 @@ def read_patient(path: Path, part: str, rate: int) -> Patient:
     first = read_record(path)
     others = [read_record(path, lead) for lead in ("0", "1")]
     leads = [first, *(lead for lead in others if lead.lead != first.lead)]
+    return Patient(path.name, part, [at_rate(lead, rate) for lead in leads], labels_of(first))
+
+
+def labels_of(record: Record) -> np.ndarray:
+    """Return the positions of a record's beats in CLASSES: int8, shape (beats,), -1 for a beat of none."""
     classes = symbol_classes("aami")
-    names = [classes.get(symbol) for symbol in first.symbols]
-    labels = np.array([CLASSES.index(name) if name else -1 for name in names], np.int8)
-    return Patient(path.name, part, [at_rate(lead, rate) for lead in leads], labels)
+    names = [classes.get(symbol) for symbol in record.symbols]
+    return np.array([CLASSES.index(name) if name else -1 for name in names], np.int8)
 
 
 def at_rate(record: Record, rate: int) -> Record:
@@ -57,7 +62,7 @@ def at_rate(record: Record, rate: int) -> Record:
     return Record(record.name, record.lead, float(rate), signal.astype(np.float32), samples, record.symbols)
 
 
-def folds(patients: list[Patient], number: int, seed: int = 0) -> np.ndarray:
+def folds(patients: list[Patient], number: int = FOLDS, seed: int = 0) -> np.ndarray:
     """Return the fold of each patient, int, shape (patients,): near to stratified over classes and parts."""
     from sklearn.model_selection import StratifiedGroupKFold
 

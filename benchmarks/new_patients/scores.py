@@ -7,13 +7,9 @@ import numpy as np
 
 from benchmarks.new_patients.patients import CLASSES, Patient
 
-N, S, V, F = (CLASSES.index(name) for name in "NSVF")
+N, S, V = (CLASSES.index(name) for name in "NSV")
 FEWEST = 20  # beats of a class that a patient must have to count in its quartiles
 THINNED = 3
-# Networks are trained on as many S and V as N, which is not how they come: so much is added to the logarithm of N's
-# probability, and of F's, which can hardly be learned and is mostly V.
-BIASES = np.arange(0, 4.5, 0.5)
-F_BIAS = -1.0
 
 
 def kept(patient: Patient) -> np.ndarray:
@@ -28,18 +24,6 @@ def kept(patient: Patient) -> np.ndarray:
 def weights(patient: Patient, labels: np.ndarray) -> np.ndarray:
     """Return how many beats each of the kept ones stands for."""
     return np.where((labels == N) & (patient.part == "svdb"), THINNED, 1)
-
-
-def decide(probabilities: np.ndarray, bias: float) -> np.ndarray:
-    """Return the class of each beat: float (beats, classes) to int (beats,)."""
-    return (np.log(probabilities + 1e-9) + biases(bias)).argmax(axis=1)
-
-
-def biases(bias: float) -> np.ndarray:
-    """Return what is added to the logarithm of each class's probability: float, shape (classes,)."""
-    added = np.zeros(len(CLASSES))
-    added[[N, F]] = bias, F_BIAS
-    return added
 
 
 def f1(true: np.ndarray, predicted: np.ndarray, weight: np.ndarray, label: int) -> float:
@@ -75,21 +59,6 @@ def summary(patients: list[Patient], true: list, predicted: list) -> dict[str, f
             (f"{part}_accuracy_q1", f"{part}_accuracy_median"), np.percentile(shares, (25, 50)), strict=True
         )
     return found
-
-
-def best_summary(patients: list[Patient], true: list, probabilities: list) -> tuple[dict[str, float], float]:
-    """Return the scores at the bias that is best for S and V of both parts together, and that bias.
-
-    One bias for all patients: what is gained by choosing it on the patients that are scored is small.
-    """
-    tried = {}
-    for bias in BIASES:
-        tried[bias] = summary(patients, true, [decide(values, bias) for values in probabilities])
-    best = max(
-        tried,
-        key=lambda bias: sum(tried[bias].get(name, 0) for name in ("ds1_S", "svdb_S", "ds1_V", "svdb_V")),
-    )
-    return tried[best], float(best)
 
 
 def by_patient(

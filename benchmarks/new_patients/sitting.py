@@ -8,7 +8,6 @@ sitting.md, and noise.csv and noise.png: the test records of one protocol, from 
 on after an interruption; a sitting that is written is not written again.
 """
 
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -35,7 +34,7 @@ def main(arguments: list[str]) -> None:
     noise_curve.write(noise, options.output)
     about = {
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "commit": commit(),
+        "commit": harness.commit(),
         "reason": options.reason,
         "runs": [str(folder) for folder in options.runs],
     }
@@ -66,15 +65,6 @@ def read_options(arguments: list[str]):
     if (options.output / "sitting.json").exists():
         raise InputError(f"--output {options.output} holds a sitting; choose another folder")
     return options
-
-
-def commit() -> str:
-    """Return the project's commit, marked where files were changed since; "unknown" without git."""
-    words = ["git", "-C", str(harness.PROJECT), "describe", "--always", "--dirty", "--exclude", "*"]
-    try:
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 if __name__ == "__main__":

@@ -1,153 +1,70 @@
-"""How a fold is trained: patients alike, with averaged weights; networks for images and for numbers."""
+"""How a fold is trained: as train_keras.py trains the network, each class of a patient giving an epoch at most MOST beats."""
 
-from dataclasses import dataclass
+import os
+
+from ecgbeats.images.folder import Images
 
 import numpy as np
 
+import train_keras
+from benchmarks import harness
 from benchmarks.new_patients.examples import Examples
 from benchmarks.new_patients.patients import CLASSES
 
-# Beats of one patient and class in an epoch, drawn anew each time: patients count alike, and rare classes nearly as
-# much as N.
-LIMITS = {"N": 250, "S": 250, "V": 150, "F": 50, "Q": 20}
+MOST = 200  # train_keras.py's --most
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
+class TrainingImages(Images):
+    """Examples of some patients, as a DataGenerator takes images.
+
+    Parameters
+    ----------
+    parts : list of Examples
+    chosen : numpy.ndarray, bool, shape (patients,)
 
     Attributes
     ----------
-    network : str
-        A key of NETWORKS.
-    epochs, batch : int
-    learning_rate, decay : float
-        At its highest; AdamW's weight decay.
-    shift : int
-        Pixels by which a batch of images is moved at most.
-    smoothing : float
-        Of labels.
-    average : float
-        How much of the averaged weights a step keeps; 0 for none.
+    groups : numpy.ndarray, int, shape (images,)
+        A number for each one's patient, who counts anew in each part.
     """
 
-    network: str
-    epochs: int
-    batch: int
-    learning_rate: float
-    decay: float = 0.02
-    shift: int = 0
-    smoothing: float = 0.05
-    average: float = 0.0
+    in_memory = True  # as far as the kernel keeps the files
+
+    def __init__(self, parts: list[Examples], chosen: np.ndarray):
+        rows = [np.flatnonzero(chosen[part.patient]) for part in parts]
+        chosen_of = list(zip(parts, rows, strict=True))
+        self.classes, self._parts, self._rows = CLASSES, parts, np.concatenate(rows)
+        self._part = np.repeat(np.arange(len(parts)), [len(found) for found in rows])
+        self.labels = np.concatenate([part.labels[found] for part, found in chosen_of]).astype(np.int32)
+        patients = np.concatenate([part.patient[found] for part, found in chosen_of])
+        self.groups = self._part * len(chosen) + patients
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, i: int) -> np.ndarray:
+        """Return image ``i``: uint8, shape (128, 128)."""
+        return self._parts[self._part[i]].images[self._rows[i]]
+
+    def gather(self, index: np.ndarray) -> np.ndarray:
+        """Return these images as one new array: uint8, shape (len(index), 128, 128)."""
+        return np.stack([self[i] for i in index])
 
 
-def numbers_network(shape: tuple[int, ...]):
-    """Dense layers for numbers."""
-    from keras import Input, Model, layers
-
-    inputs = Input(shape)
-    x = layers.GaussianNoise(0.03)(inputs)
-    for width in (192, 96):
-        x = layers.Dense(width, use_bias=False)(x)
-        x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(x))
-        x = layers.Dropout(0.3)(x)
-    return Model(inputs, layers.Dense(len(CLASSES), activation="softmax")(x))
-
-
-def quarter_network(shape: tuple[int, ...]):
-    """The network ``fast`` at about a quarter of its multiply-adds; its head knows where in the image a thing is."""
-    from keras import Input, Model, layers
-
-    def convolution(x, filters, size=3, strides=1):
-        x = layers.Conv2D(filters, size, strides=strides, padding="same", use_bias=False)(x)
-        return layers.Activation("relu")(layers.BatchNormalization(momentum=0.9)(x))
-
-    inputs = Input((*shape, 1), dtype="uint8")
-    x = convolution(layers.Rescaling(-1 / 255, offset=1)(inputs), 16, size=6, strides=4)
-    x = layers.MaxPooling2D(2)(x)
-    x = layers.MaxPooling2D(2)(convolution(convolution(x, 24), 32))
-    x = layers.MaxPooling2D(2)(convolution(convolution(x, 48), 48))
-    x = layers.Flatten()(layers.Dropout(0.3)(convolution(x, 80)))
-    x = layers.Dropout(0.3)(layers.Dense(48, activation="relu")(x))
-    return Model(inputs, layers.Dense(len(CLASSES), activation="softmax")(x))
-
-
-NETWORKS = {"numbers": numbers_network, "quarter": quarter_network}
-
-
-def epoch(random: np.random.Generator, beats: list[list[np.ndarray]]) -> np.ndarray:
-    """Return the positions of one epoch's beats, in the order of training; ``beats`` are as Examples.of returns them."""
-    chosen = [
-        random.permutation(found)[:most]
-        for of_class in beats
-        for found, most in zip(of_class, LIMITS.values(), strict=True)
-    ]
-    return random.permutation(np.concatenate(chosen))
-
-
-def train(recipe: Recipe, parts: list[Examples], chosen: np.ndarray, seed: int):
-    """Train a new network on the beats of the ``chosen`` patients (bool), of all ``parts``; return it."""
-    import keras
-
-    keras.utils.set_random_seed(seed)
-    random = np.random.default_rng(seed)
-    beats, first, order_of = [], 0, []
-    for part in parts:
-        beats += [[found + first for found in of_class] for of_class in part.of(chosen)]
-        order_of.append(first)
-        first += len(part.labels)
-    labels = np.concatenate([part.labels for part in parts])
-    model = NETWORKS[recipe.network](parts[0].inputs.shape[1:])
-    steps = recipe.epochs * (len(epoch(np.random.default_rng(0), beats)) // recipe.batch)
-    rate = keras.optimizers.schedules.CosineDecay(
-        recipe.learning_rate / 100,
-        steps - steps // 10,
-        warmup_target=recipe.learning_rate,
-        warmup_steps=steps // 10,
-    )
-    average = {"use_ema": True, "ema_momentum": recipe.average} if recipe.average else {}
-    model.compile(
-        keras.optimizers.AdamW(rate, weight_decay=recipe.decay, **average),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.smoothing),
-    )
-    one_hot, done = np.eye(len(CLASSES), dtype=np.float32), 0
-    while done < steps:
-        order = epoch(random, beats)
-        for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
-            positions = np.sort(order[start : start + recipe.batch])
-            inputs = np.concatenate(
-                [
-                    part.inputs[positions[(positions >= at) & (positions < at + len(part.labels))] - at]
-                    for part, at in zip(parts, order_of, strict=True)
-                ]
-            )
-            if recipe.shift:
-                inputs = shifted(inputs, *random.integers(-recipe.shift, recipe.shift + 1, 2))
-            model.train_on_batch(
-                inputs[..., None] if inputs.ndim == 3 else inputs, one_hot[labels[positions]]
-            )
-            done += 1
-            if done == steps:
-                break
-    if recipe.average:
-        model.optimizer.finalize_variable_values(model.trainable_variables)
+def train(network: str, parts: list[Examples], chosen: np.ndarray, seed: int, epochs: int | None = None):
+    """Train a new ``network`` of MODELS on the beats of the ``chosen`` patients (bool), of all ``parts``; return it."""
+    options = harness.train_options(model=network, most=MOST, seed=seed, epochs=epochs)
+    images = TrainingImages(parts, chosen)
+    batches = train_keras.training_batches(images, options, ["cpu"], patients=images.groups)
+    model, _ = train_keras.build(options, "float32", len(CLASSES), len(batches))
+    model.fit(batches, epochs=options.epochs, shuffle=False, verbose=0)
     return model
 
 
-def shifted(images: np.ndarray, right: int, down: int) -> np.ndarray:
-    """Return images moved by so many pixels, white coming in."""
-    moved = np.full_like(images, 255)
-    height, width = images.shape[1:]
-    moved[:, max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)] = images[
-        :, max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)
-    ]
-    return moved
+def one_thread() -> None:
+    """Let TensorFlow use one thread, so that experiments can share a machine."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    import tensorflow as tf
 
-
-def predict(model, inputs: np.ndarray, size: int = 512) -> np.ndarray:
-    """Return the probabilities of each beat, float32 (beats, classes)."""
-    found = [np.empty((0, len(CLASSES)), np.float32)]
-    for start in range(0, len(inputs), size):
-        batch = np.ascontiguousarray(inputs[start : start + size])
-        found.append(model.predict_on_batch(batch[..., None] if batch.ndim == 3 else batch))
-    return np.concatenate(found)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -1,24 +1,28 @@
 """The experiments for new patients: whom they read, what they make, how they count."""
 
+import csv
+import pickle
 from dataclasses import replace
 
+from ecgbeats.command import InputError
 from ecgbeats.images.image_files import encode
 from ecgbeats.images.protocols import DS1, DS2
 from ecgbeats.records.record import Record
-from ecgbeats.runs.rehearsal import read_examples
+from ecgbeats.runs import rehearsal
 
+import forked
 import numpy as np
 import pytest
 
 from benchmarks.new_patients import examples_file
 from benchmarks.new_patients import patients as readers
 from benchmarks.new_patients.adapt import minutes
-from benchmarks.new_patients.beat_numbers import groups, numbers
-from benchmarks.new_patients.examples import Examples
+from benchmarks.new_patients.examples import Examples, read_examples, what_is
 from benchmarks.new_patients.examples_file import spread
-from benchmarks.new_patients.made import SHORTEST, make_rhythm
+from benchmarks.new_patients.experiment import PATIENTS, fold_file, read_experiment
 from benchmarks.new_patients.patients import Patient, folds, read_patients
 from benchmarks.new_patients.scores import N, S, kept, summary
+from benchmarks.new_patients.training import TrainingImages
 
 
 def make_patient(name="p", part="svdb", beats=400, rr=0.8, rate=128, labels=None):
@@ -44,30 +48,72 @@ def test_ds2_is_not_read(tmp_path, monkeypatch):
     assert not set(names) & set(DS2)
 
 
-def test_a_made_rhythm_says_what_it_is():
-    patient = make_patient()
-    early = make_rhythm(patient, 1, {"early": 1.0})
-    rr = np.diff(early.leads[0].samples) / 128
-    is_s = early.labels[1:] == S
-    assert 5 < is_s.sum() < 150
-    usual = np.median(rr[~is_s])
-    assert (rr[is_s] < 0.95 * usual).all()
-    assert rr.min() > SHORTEST - 0.02
-    fibrillation = make_rhythm(patient, 1, {"fibrillation": 1.0})
-    assert (fibrillation.labels == N).all()
-    rr = np.diff(fibrillation.leads[0].samples) / 128
-    assert rr.std() / rr.mean() > 0.1
-    # Each beat still stands where it is annotated, and the P wave before it is gone.
-    signal, at = fibrillation.leads[0].signal, fibrillation.leads[0].samples[5:-5]
-    assert np.abs(np.array([signal[x - 4 : x + 5].argmax() for x in at]) - 4).max() <= 1
-    p_waves = [
-        np.mean([record.signal[x - 20] - record.signal[x - 32] for x in record.samples[5:-5]])
-        for record in (patient.leads[0], fibrillation.leads[0])
+def test_further_examples_are_of_their_kind(tmp_path):
+    patient = make_patient(labels=np.where(np.arange(400) % 50 == 49, S, N).astype(np.int8))
+    symbols = np.where(patient.labels == S, "A", "N")
+    patient = replace(patient, leads=[replace(lead, symbols=symbols) for lead in patient.leads])
+    found = {
+        kind: read_examples([patient], kind, "paper", tmp_path)
+        for kind in ("own", "second", "early-1", "noise-0")
+    }
+    assert {kind: examples.images.shape[1:] for kind, examples in found.items()} == dict.fromkeys(
+        found, (128, 128)
+    )
+    assert found["own"].labels.tolist() == patient.labels[kept(patient)].tolist()
+    assert np.bincount(found["second"].labels).tolist() == [300, 8]
+    assert np.sum(found["early-1"].labels == S) > 8
+    assert (found["noise-0"].images != found["second"].images).any()
+    assert [what_is(kind)[0] for kind in ("second", "fibrillation-0", "early-1", "noise-1")] == [1, 0, 1, 0]
+    with pytest.raises(InputError, match="made-0"):
+        what_is("made-0")
+
+
+def test_patients_train_alike():
+    random = np.random.default_rng(0)
+    parts = [
+        Examples(
+            random.integers(0, 255, (count, 128, 128), np.uint8),
+            np.where(np.arange(count) % 100 == 0, S, N).astype(np.int8),
+            np.repeat(np.arange(3), [count - 400, 100, 300]),
+        )
+        for count in (700, 1000)
     ]
-    assert p_waves[1] < p_waves[0] / 3
-    # The same seed gives the same.
-    again = make_rhythm(patient, 1, {"fibrillation": 1.0})
-    assert (again.leads[0].signal == signal).all()
+    images = TrainingImages(parts, np.array([True, False, True]))
+    assert len(images) == 1500
+    # A patient counts anew in each part.
+    assert np.bincount(images.groups).tolist() == [300, 0, 300, 600, 0, 300]
+    index = np.array([1400, 3])
+    pixels, labels = images.gather(index), images.labels[index]
+    assert labels.tolist() == [S, N]
+    assert (pixels == [parts[1].images[900], parts[0].images[3]]).all()
+    assert (images[1400] == pixels[0]).all()
+
+
+def test_an_experiment_is_calibrated_over_all_its_patients(tmp_path):
+    random = np.random.default_rng(0)
+    labels = (random.random(400) < 0.2).astype(np.int8)
+    patients = [make_patient(str(i), "ds1" if i < 5 else "svdb", 400, labels=labels) for i in range(10)]
+    (tmp_path / PATIENTS).write_bytes(pickle.dumps(patients))
+    beats = [labels[kept(patient)] for patient in patients]
+    owners = np.repeat(np.arange(10), [len(values) for values in beats])
+    np.save(tmp_path / "usual-own.npy", np.zeros((len(owners), 1, 1), np.uint8))
+    np.savez(tmp_path / "usual-own.npz", labels=np.concatenate(beats), patient=owners)
+    fold_of = folds(patients)
+    for fold in range(5):
+        true = np.concatenate(beats)[fold_of[owners] == fold]
+        # Too sure of S: right in 20 of 100 that are given 0.6.
+        given = np.tile(np.array([0.4, 0.6, 0, 0, 0], np.float32), (len(true), 1))
+        np.save(fold_file(tmp_path, "name", 0, fold), given)
+    experiment = read_experiment(tmp_path, "name", "usual", [0])
+    assert len(experiment.every) == sum(
+        np.sum(values == S) + np.sum(values == N) * (1 if patient.part == "ds1" else 3)
+        for patient, values in zip(patients, beats, strict=True)
+    )
+    assert experiment.probabilities[:, S] == pytest.approx(0.2, abs=0.03)
+    assert all((values == N).all() for values in experiment.predicted)
+    fold_file(tmp_path, "name", 0, 3).unlink()
+    with pytest.raises(InputError, match="name-0-3"):
+        read_experiment(tmp_path, "name", "usual", [0])
 
 
 def test_thinned_beats_count_as_many():
@@ -84,18 +130,11 @@ def test_thinned_beats_count_as_many():
     assert found["svdb_accuracy"] == pytest.approx(1 / 9, rel=0.03)
 
 
-def test_numbers_are_of_the_drawing():
-    record = make_patient().leads[0]
-    found = numbers(record)
-    assert found.shape == (400, groups()["own"].stop)
-    assert np.isfinite(found).all()
-    turned = numbers(replace(record, signal=-3 * record.signal))
-    assert np.abs(turned[50:-50] - found[50:-50]).max() < 0.02
-
-
 def test_the_first_minutes_are_those():
     patient = make_patient(part="ds1", beats=500)
-    examples = Examples(np.zeros((600, 3), np.float32), np.zeros(600, np.int8), np.repeat([7, 0], [100, 500]))
+    examples = Examples(
+        np.zeros((600, 2, 2), np.uint8), np.zeros(600, np.int8), np.repeat([7, 0], [100, 500])
+    )
     early, late = minutes(patient, examples, 0, 5)
     assert len(early.labels) == np.sum(1 + np.arange(500) * 0.8 < 300)
     assert len(early.labels) + len(late.labels) == 500
@@ -133,9 +172,35 @@ def test_the_examples_file_holds_no_beat_of_a_test_record(tmp_path):
             "4",
         ]
     )
-    found = read_examples(tmp_path / "best.keras", "usual")
+    found = rehearsal.read_examples(tmp_path / "best.keras", "usual")
     assert np.unique(found, return_counts=True)[1].tolist() == [4 * 128 * 128] * 2
     assert set(np.unique(found).tolist()) == {0, 51}
+
+
+@pytest.mark.slow
+def test_an_experiment_from_training_to_adapting(tmp_path):
+    patients = [
+        make_patient(
+            str(i), "ds1" if i < 5 else "svdb", 120, labels=(np.arange(120) % 6 == 0).astype(np.int8)
+        )
+        for i in range(10)
+    ]
+    (tmp_path / PATIENTS).write_bytes(pickle.dumps(patients))
+    command, records = "benchmarks/new_patients/cross_validate.py", ("--mitdb", "none", "--svdb", "none")
+    options = ("one", *records, "--output", tmp_path, "--epochs", 1, "--further", "second", "fibrillation-0")
+    assert "svdb S" not in forked.run(command, *options, "--folds", 0, 3).stdout
+    result = forked.run(command, *options)
+    assert result.returncode == 0, result.stderr
+    assert "svdb S" in result.stdout
+    assert "fold 3" not in result.stdout  # it was trained before
+    (row,) = csv.DictReader((tmp_path / "experiments.csv").open(newline=""))
+    assert (row["experiment"], row["network"], row["further"]) == ("one", "columns", "second fibrillation-0")
+    assert 0 <= float(row["svdb_S"]) <= 1
+    result = forked.run("benchmarks/new_patients/failures.py", "one", "--output", tmp_path)
+    assert "S missed" in result.stdout, result.stderr
+    options = ("one", "--output", tmp_path, "--records", 2, "--minutes", 1, "--limit", 20)
+    result = forked.run("benchmarks/new_patients/adapt.py", *options)
+    assert "way adapted-1-20" in result.stdout, result.stderr
 
 
 def test_patients_stay_together():
