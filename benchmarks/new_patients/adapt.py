@@ -1,7 +1,7 @@
 """What do five labelled minutes of a new patient give, learnt as annotate_record.py --adapt-minutes learns them?
 
-    python benchmarks/new_patients/adapt.py NAME --output DIR [--drawing D] [--minutes N] [--limit N] [--way X]
-        [--kept X] [--seed N] [--records R ...]
+    python benchmarks/new_patients/adapt.py NAME --output DIR [--drawing D] [--minutes N] [--limit N] [--seed N]
+        [--records R ...]
 
 NAME is an experiment of cross_validate, whose networks NAME-SEED-FOLD.keras lie in --output. Each patient's network, which
 has not seen the patient, is calibrated as the experiment is. It learns the first minutes beside examples of the patients that
@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from ecgbeats import command
 from ecgbeats.images.protocols import DS1
-from ecgbeats.runs.adapting import WAY, Beats, adapt, predict_images
+from ecgbeats.runs.adapting import Beats, adapt, predict_images
 from ecgbeats.runs.calibration import fold_in
 from ecgbeats.runs.networks import load_model
 from ecgbeats.runs.rehearsal import with_few_shades
@@ -43,8 +43,6 @@ def main(arguments: list[str]) -> None:
         drawing=("usual", "as for cross_validate"),
         minutes=(5, "that are labelled"),
         limit=(LIMIT, "examples of each class; 0 learns without any"),
-        way=(WAY, "how far the weights go from the network's (0) to what was learnt (1)"),
-        kept=(float, "how much of the own beats' targets is the network's word"),
         seed=(0, "of the experiment's training"),
     )
     made.add_argument("name", metavar="NAME", help="of the experiment")
@@ -55,7 +53,7 @@ def main(arguments: list[str]) -> None:
     experiment = read_experiment(options.output, options.name, options.drawing, [options.seed])
     patients, examples, fold_of = experiment.patients, experiment.own, experiment.fold_of
     name = f"{options.name}-{options.seed}"
-    way = f"adapted-{options.minutes}-{options.limit}-{options.way:g}-{options.kept}"
+    way = f"adapted-{options.minutes}-{options.limit}"
     done = {}
     for number, patient in enumerate(patients):
         if patient.name not in options.records:
@@ -67,7 +65,7 @@ def main(arguments: list[str]) -> None:
             fold_in(model, *experiment.calibration)
             others = choose(patients, examples, fold_of != fold_of[number], options.limit)
             early, late = minutes(patient, examples, number, options.minutes)
-            found = score(model, early, late, others, options.way, options.kept)
+            found = score(model, early, late, others)
             with command.whole_file(file) as partial:
                 np.savez(partial, labels=late.labels, **found)
             print(f"{patient.name}: {len(early.labels)} beats labelled, {found['seconds']:.1f} s", flush=True)
@@ -98,13 +96,11 @@ def score(
     early: Beats,
     late: Beats,
     others: np.ndarray | None,
-    way: float,
-    share: float | None,
 ) -> dict[str, np.ndarray]:
     """Return what a network says of the beats behind the minutes, as it was and adapted, and the learning's seconds."""
     found = {"without": predict_images(model, late.images)}
     started = time.perf_counter()
-    learnt = adapt(model, early, others, seed=0, way=way, kept=share)
+    learnt = adapt(model, early, others, seed=0)
     found["seconds"] = time.perf_counter() - started
     found["kept"] = learnt is None
     found["adapted"] = found["without"] if learnt is None else predict_images(learnt, late.images)

@@ -1,9 +1,9 @@
 """A copy of a network learns a new patient from labelled beats.
 
 Beside them it sees beats of training patients, of which it must keep saying what the network said (Li and Hoiem 2016,
-Learning without forgetting): so it keeps the classes that the labelled beats lack, and how often each class comes. Then its
-weights go half of the way back (Wortsman et al. 2022, Robust fine-tuning of zero-shot models). Where there are no such beats,
-a part of the labelled ones' targets, too, is what the network said.
+Learning without forgetting): so it keeps the classes that the labelled beats lack, and how often each class comes. Where
+there are no such beats, a part of the labelled ones' targets is what the network said, and the weights go half of the way
+back (Wortsman et al. 2022, Robust fine-tuning of zero-shot models).
 """
 
 from collections.abc import Callable, Iterator
@@ -16,9 +16,9 @@ import numpy as np
 STEPS = 120
 BATCH = 64  # where there are others' beats, half of them
 LEARNING_RATE = 3e-4
-WAY = 0.5  # how far the weights go from the network's (0) to what was learnt (1)
-# How much of the own beats' targets is the network's word, beside others' beats and without any.
-KEPT, KEPT_ALONE = 0.0, 0.4
+# Without others' beats: how much of the own beats' targets is the network's word, and how far the weights go from the
+# network's (0) to what was learnt (1).
+KEPT, WAY = 0.4, 0.5
 HOLD_BACK = 5
 
 
@@ -46,8 +46,6 @@ def adapt(
     others: np.ndarray | None,
     seed: int,
     tell: Callable[[int], None] = lambda steps: None,
-    way: float = WAY,
-    kept: float | None = None,
 ):
     """Return a copy of a network that has learnt a patient's labelled beats; ``model`` stays as it is.
 
@@ -66,10 +64,6 @@ def adapt(
         The same gives the same network on one core.
     tell : callable
         Is told how many steps were done.
-    way : float
-        How far the weights go from the network's (0) to what was learnt (1).
-    kept : float, optional
-        How much of the own beats' targets is what the network said of them; default KEPT, or KEPT_ALONE without others.
     """
     import keras
 
@@ -84,13 +78,12 @@ def adapt(
         loss="categorical_crossentropy",
         jit_compile="auto" if keras.backend.backend() == "jax" else False,
     )
-    if kept is None:
-        kept = KEPT_ALONE if others is None else KEPT
-    for images, targets in _batches(model, own.take(~held), kept, others, np.random.default_rng(seed)):
+    for images, targets in _batches(model, own.take(~held), others, np.random.default_rng(seed)):
         copy.train_on_batch(images, targets)
         tell(1)
-    learnt = zip(first, copy.get_weights(), strict=True)
-    copy.set_weights([before + way * (after - before) for before, after in learnt])
+    if others is None:
+        learnt = zip(first, copy.get_weights(), strict=True)
+        copy.set_weights([before + WAY * (after - before) for before, after in learnt])
     return None if _errors(copy, own.take(held)) > _errors(model, own.take(held)) else copy
 
 
@@ -126,11 +119,13 @@ def _freeze_statistics(model) -> None:
 
 
 def _batches(
-    model, own: Beats, kept: float, others: np.ndarray | None, random: np.random.Generator
+    model, own: Beats, others: np.ndarray | None, random: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield the images and targets of each step."""
     one_hot = np.eye(model.output_shape[-1], dtype=np.float32)[own.labels]
-    wanted = (1 - kept) * one_hot + kept * predict_images(model, own.images)
+    wanted = (
+        one_hot if others is not None else (1 - KEPT) * one_hot + KEPT * predict_images(model, own.images)
+    )
     share = 1 / np.sqrt(np.bincount(own.labels)[own.labels])
     share /= share.sum()
     said = None if others is None else predict_images(model, others)
