@@ -26,7 +26,7 @@ from ecgbeats.images.further import choose_training, patient_groups
 from ecgbeats.images.splits import Split, describe_split, split_as
 from ecgbeats.records.symbols import normal_classes
 from ecgbeats.runs import guard
-from ecgbeats.runs.calibration import calibrate
+from ecgbeats.runs.calibration import NO, calibrate
 from ecgbeats.runs.config import describe_run, used_options
 from ecgbeats.runs.devices import (
     choose_devices,
@@ -297,7 +297,7 @@ def make_recorder(
         validated=len(parts.validation),
         tested=len(parts.test)
         + IMAGES_OF_REPORT * len(data.images.classes)
-        + len(parts.validation) * (options.calibrate != "no"),
+        + len(parts.validation) * (options.calibrate != NO),
         batch_size=options.batch_size,
     )
     return Recorder(
@@ -383,7 +383,7 @@ def score_run(data: Data, parts: Split, options: argparse.Namespace, folder: Pat
     from DataGenerator import DataGenerator
 
     found = {}
-    if options.calibrate != "no":
+    if options.calibrate != NO:
         validation = DataGenerator(
             data.images.subset(parts.validation), options.batch_size, shuffle=False, devices=1
         )

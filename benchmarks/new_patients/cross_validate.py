@@ -4,7 +4,8 @@
         [--further KIND ...] [--seeds N ...] [--part ds1] [--epochs N] [--folds N ...]
 
 Each patient is scored by a network that has not seen it, DS1's and svdb's apart; DS2 is not read. Folds that are done
-are kept in --output, so the same command goes on after an interruption. A line is added to experiments.csv there.
+are kept in --output, so the same command goes on after an interruption. A line is added to experiments.csv there,
+and NAME.calibration.json is what train_keras.py --calibrate takes.
 """
 
 import pickle
@@ -109,6 +110,9 @@ def report(options, experiment: Experiment) -> None:
     }
     row |= {name: round(value, 4) for name, value in (scores | {"calibration_error": error}).items()}
     add_row(options.output / "experiments.csv", row | {"commit": harness.commit(), "remark": ""})
+    fitted = {"classes": CLASSES, "temperature": round(temperature, 4)}
+    fitted["biases"] = np.round(experiment.calibration[1], 4).tolist()
+    command.write_json(options.output / f"{options.name}.calibration.json", fitted)
     print(f"{options.name}: {in_words(scores)}; calibration error {error:.2%}, temperature {temperature:.2f}")
     print(
         harness.table(

@@ -6,18 +6,23 @@ also takes back that training draws rare classes and patients more often than th
 validation part, and folded into the network's last layer, so that its file is used as any other.
 """
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated, TypedDict
 
+from ecgbeats.command import InputError
 from ecgbeats.images.folder import Images
 from ecgbeats.images.names import record_names
 from ecgbeats.images.protocols import Protocol
+from ecgbeats.reading import need, read_json
 from ecgbeats.runs.networks import Calibration, load_model, read_about, save_model
 from ecgbeats.runs.prediction import predict
 
 import numpy as np
+from msgspec import Meta
 
-KINDS = ("temperature", "biases")
+NO, KINDS = "no", ("temperature", "biases")
 # A class needs so many validation beats, of two patients where these are known, for a bias of its own.
 FEWEST_BEATS, FEWEST_PATIENTS = 20, 2
 # How strongly temperature and biases are held to 1 and 0, in cross-entropy. By DS1 and svdb, with 3 to 20 patients that
@@ -25,6 +30,39 @@ FEWEST_BEATS, FEWEST_PATIENTS = 20, 2
 RIDGE = 0.01
 HOTTEST = 10.0  # the temperature lies within this and its inverse
 LARGEST_BIAS = 5.0
+
+
+class Fitted(TypedDict):
+    """A file of --calibrate: what was fitted elsewhere, such as over the patients of a cross-validation."""
+
+    classes: list[str]
+    temperature: Annotated[float, Meta(ge=1 / HOTTEST, le=HOTTEST)]
+    biases: list[Annotated[float, Meta(ge=-LARGEST_BIAS, le=LARGEST_BIAS)]]
+
+
+def how_to_calibrate(text: str) -> str:
+    """Argparse type: no, one of KINDS, or a file of Fitted."""
+    if text not in (NO, *KINDS):
+        try:
+            read_fitted(text)
+        except InputError as problem:
+            raise argparse.ArgumentTypeError(str(problem)) from None
+    return text
+
+
+def read_fitted(path: str, classes: list[str] | None = None) -> tuple[float, np.ndarray]:
+    """Return the temperature and the biases of a file; raises InputError where they do not fit these classes."""
+    remedy = f"give {NO}, {', '.join(KINDS)}, or such a file"
+    fitted = need(read_json(path, Fitted, remedy), path, remedy)
+    if len(fitted["biases"]) != len(fitted["classes"]):
+        raise InputError(
+            f"{path} has {len(fitted['biases'])} biases for {len(fitted['classes'])} classes; {remedy}"
+        )
+    if classes is not None and fitted["classes"] != classes:
+        raise InputError(
+            f"{path} is for the classes {', '.join(fitted['classes'])}, not {', '.join(classes)}; {remedy}"
+        )
+    return fitted["temperature"], np.array(fitted["biases"])
 
 
 def fit_calibration(
@@ -108,7 +146,7 @@ def calibrate(
     protocol : Protocol
         How the beats were parted: patients count alike where it keeps them apart.
     kind : str
-        Of KINDS.
+        Of KINDS, or a file of Fitted, which is folded in as it is.
     measure : callable
         From classes and probabilities of beats to how far the latter are off; it is noted before and after.
 
@@ -123,7 +161,10 @@ def calibrate(
     model, classes = load_model(path)
     true, patients = batches.images.labels, _patients(batches.images, protocol)
     before = predict(model, batches)
-    temperature, biases = fit_calibration(before, true, kind, patients)
+    if kind in KINDS:
+        temperature, biases = fit_calibration(before, true, kind, patients)
+    else:
+        temperature, biases = read_fitted(kind, classes)
     temperature, biases = round(temperature, 4), np.round(biases, 4)  # as they are noted
     fold_in(model, temperature, biases)
     calibration = Calibration(

@@ -39,7 +39,7 @@ class Options(TypedDict, total=False):
     folds: Required[Annotated[int, Meta(ge=2, lt=2**31)] | None]
     fold: Required[Count | None]
     keep: Literal["best", "last"]
-    calibrate: Literal["no", "temperature", "biases"]
+    calibrate: str
     precision: str
     devices: AtLeastOne | None
     limit: Required[AtLeastOne | None]

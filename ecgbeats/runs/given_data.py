@@ -10,6 +10,7 @@ from ecgbeats.images.further import list_further, patient_groups, take_records, 
 from ecgbeats.images.names import record_names
 from ecgbeats.images.splits import split_as
 from ecgbeats.records.symbols import normal_classes
+from ecgbeats.runs.calibration import KINDS, NO, read_fitted
 
 
 def load_data(options: argparse.Namespace) -> Data:
@@ -21,6 +22,8 @@ def load_data(options: argparse.Namespace) -> Data:
         images = limit_images(images, options.limit, options.seed)
     if options.augment and options.augment_classes == "arrhythmias" and not normal_classes(images.classes):
         raise InputError("--augment-classes arrhythmias: --data has no class NOR or N; use all")
+    if options.calibrate not in (NO, *KINDS):
+        read_fitted(options.calibrate, images.classes)
     # A split that cannot be made is told before all images are read.
     parts = split_as(images, vars(options))
     further = [list_further(folder, images.classes, description) for folder in options.further or []]

@@ -7,7 +7,7 @@ from pathlib import Path
 from ecgbeats import command
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.protocols import named_lists, read_protocol
-from ecgbeats.runs.calibration import KINDS
+from ecgbeats.runs.calibration import KINDS, NO, how_to_calibrate
 from ecgbeats.runs.devices import PRECISIONS
 
 MOST_DEVICES = 64  # of one machine; logical ones of a CPU could be any number
@@ -101,10 +101,12 @@ def make_parser(description: str, models: Iterable[str]) -> command.Parser:
     )
     add(
         "--calibrate",
-        choices=["no", *KINDS],
-        default="no",
+        type=how_to_calibrate,
+        default=NO,
+        metavar=f"{NO}|{'|'.join(KINDS)}|FILE.json",
         help="make the probabilities of best.keras true on the validation part: by a temperature, which changes no class, "
-        "or by a bias for each class as well, which makes classes that training draws too often rarer (default no)",
+        "or by a bias for each class as well, which makes classes that training draws too often rarer; a file has both, "
+        "fitted elsewhere (default no)",
     )
     add("--precision", choices=PRECISIONS, default="auto", help="auto: by what the device can do (default)")
     add(

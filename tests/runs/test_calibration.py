@@ -1,5 +1,7 @@
 """Calibrated probabilities: what is fitted, that it is folded into the network, and that this is done once."""
 
+import argparse
+import json
 import shutil
 import signal
 
@@ -118,3 +120,24 @@ def test_a_bias_that_is_missing_is_told(tmp_path):
     change(run / "metrics.json", calibration=told | {"biases": [0.5]})
     with pytest.raises(InputError, match="one bias for each class"):
         read_metrics(run)
+
+
+def test_a_file_holds_what_was_fitted_elsewhere(tmp_path):
+    file = tmp_path / "fitted.json"
+    fitted = {"classes": ["N", "S"], "temperature": 1.5, "biases": [0.5, -0.5]}
+    file.write_text(json.dumps(fitted))
+    temperature, biases = calibration.read_fitted(str(file), ["N", "S"])
+    assert temperature == 1.5
+    assert biases.tolist() == [0.5, -0.5]
+    assert calibration.how_to_calibrate(str(file)) == str(file)
+    for wrong, told in (
+        ({"classes": ["N", "V"]}, "is for the classes N, V"),
+        ({"biases": [0.5]}, "1 biases for 2 classes"),
+        ({"temperature": 0}, "temperature"),
+        ({"biases": ["x", 0]}, "biases"),
+    ):
+        file.write_text(json.dumps(fitted | wrong))
+        with pytest.raises(InputError, match=told):
+            calibration.read_fitted(str(file), ["N", "S"])
+    with pytest.raises(argparse.ArgumentTypeError, match="no such file"):
+        calibration.how_to_calibrate(str(tmp_path / "none.json"))
