@@ -41,7 +41,7 @@ from ecgbeats.scores.annotating.summary import summarize
 
 import numpy as np
 
-MODEL = Path(__file__).resolve().parent / "pretrained" / "new-patients" / "fast.keras"
+MODEL = Path(__file__).resolve().parent / "pretrained" / "new-patients" / "columns.keras"
 FEWEST_BEATS = 5
 LEAST_READABLE = 0.1  # share of the detections that look like beats; with less it is no ECG
 
