@@ -95,6 +95,9 @@ def test_how_many_beats_are_early_and_how_long_runs_are_varies_widely():
     assert min(longest) < 20
     assert sum(length > 20 for length in longest) >= 4
     assert all(np.diff(made.samples).min() >= round(SHORTEST * 128) for made in all_made)
+    # In a record they are about as early, in another differently.
+    logarithms = [np.log(np.diff(made.samples)[made.symbols[1:] == "A"]) for made in all_made]
+    assert np.mean([np.std(early) for early in logarithms]) < np.std([early.mean() for early in logarithms])
 
 
 def test_only_n_become_early_and_v_keep_their_distance_to_the_beat_before():
@@ -110,11 +113,11 @@ def test_only_n_become_early_and_v_keep_their_distance_to_the_beat_before():
     assert changed.any()
     assert set(made.symbols[changed]) == {"A"}
     assert set(symbols[kept][changed]) == {"N", "L", "R"}
-    # Where an early beat with its pause is not right before.
-    after_n = np.flatnonzero(v[kept[1:]] & (made.symbols[:-1] != "A")) + 1
-    assert len(after_n) > 20
+    # Also where an early beat is right before, whose pause would be in place of the distance.
+    beats = np.flatnonzero(v[kept[1:]]) + 1
+    assert np.count_nonzero(made.symbols[beats - 1] == "A") > 10
     distances = moved[kept] - moved[kept - 1]
-    assert (np.diff(made.samples)[after_n - 1] == distances[after_n]).all()
+    assert (np.diff(made.samples)[beats - 1] == distances[beats]).all()
 
 
 @pytest.mark.parametrize("make", RHYTHMS.values(), ids=RHYTHMS)
@@ -159,6 +162,23 @@ def test_beats_upon_one_another_are_no_trouble(make):
     made = make(replace(record, samples=samples, symbols=symbols), 0)
     assert np.isfinite(made.signal).all()
     assert (np.diff(made.samples) > 0).all()
+
+
+@pytest.mark.parametrize("name", ["119", "220"])
+def test_a_short_cycle_has_no_step_before_the_next_beat(mitdb, name):
+    record = read_record(mitdb / name)
+
+    def steepest(record, beats):
+        """Return the steepest change between two samples from 0.30 to 0.22 s before most of these beats."""
+        near = np.arange(-round(0.30 * record.rate), 1 - round(0.22 * record.rate))
+        changes = np.abs(np.diff(record.signal[record.samples[beats, None] + near], axis=1))
+        return np.percentile(changes.max(axis=1), 90)
+
+    made = make_early(record, 0)
+    rr = np.append(np.nan, np.diff(made.samples)) / record.rate
+    short = np.flatnonzero((made.symbols == "A") & (rr > 0.5) & (rr < 0.7))
+    assert len(short) > 50
+    assert steepest(made, short) < 2.5 * steepest(record, np.arange(5, len(record.samples)))
 
 
 def test_a_real_record_of_half_an_hour_takes_no_time(mitdb):
