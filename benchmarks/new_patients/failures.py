@@ -101,7 +101,7 @@ def draw_picture(patients: list, file: Path) -> None:
             if column == 0:
                 axis.set_axis_on()
                 axis.set_ylabel(words, fontsize=8)
-    figure.savefig(file, dpi=128)
+    figure.savefig(file, dpi=104)
 
 
 if __name__ == "__main__":
