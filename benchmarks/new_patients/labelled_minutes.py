@@ -74,8 +74,8 @@ def adapt_all(run: Path, config, examples: Path, minutes: float) -> dict:
     for record in config["test_records"]:
         own = np.flatnonzero(record_of == record)
         early = samples[own] < minutes * 60 * rates[record]
-        known = Beats(images.gather(own[early]), images.labels[own[early]].astype(np.int64))
-        late, true = images.gather(own[~early]), images.labels[own[~early]]
+        known = Beats(images.gather(own[early])[..., None], images.labels[own[early]].astype(np.int64))
+        late, true = images.gather(own[~early])[..., None], images.labels[own[~early]]
         started = time.perf_counter()
         copy = adapt(model, known, others, seed=0)
         seconds = time.perf_counter() - started
