@@ -124,16 +124,46 @@ def test_it_finds_the_promised_accuracy_on_real_beats(mitdb, folder, drawing, co
 # -- the network for new patients ----------------------------------------------------------------------------
 
 
+NEW_PATIENTS = PROJECT / "pretrained" / "new-patients"
+
+
 def test_the_network_for_new_patients_says_what_it_understands_and_scores_what_it_promises():
-    folder = PROJECT / "pretrained" / "new-patients"
-    about = read_about(folder / "fast.keras")
-    assert about == {"classes": list(CLASSES["aami"]), "drawing": "typical"}
-    config = json.loads((folder / "config.json").read_text())
-    assert (config["drawing"], config["options"]["split"], config["finished"]) == ("typical", "ds1-ds2", True)
-    text = lzma.decompress((folder / "predictions.csv.xz").read_bytes()).decode()
+    about = read_about(NEW_PATIENTS / "columns.keras")
+    assert (about["classes"], about["drawing"]) == (list(CLASSES["aami"]), "usual")
+    fitted = json.loads((NEW_PATIENTS / "calibration.json").read_text())
+    assert {name: about["calibration"][name] for name in ("temperature", "biases")} == {
+        name: fitted[name] for name in ("temperature", "biases")
+    }
+    config = json.loads((NEW_PATIENTS / "config.json").read_text())
+    assert (config["drawing"], config["options"]["split"], config["finished"]) == (
+        "usual",
+        "ds1+svdb-ds2",
+        True,
+    )
+    text = lzma.decompress((NEW_PATIENTS / "predictions.csv.xz").read_bytes()).decode()
     rows = list(csv.DictReader(text.splitlines()))
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads((NEW_PATIENTS / "metrics.json").read_text())
     right = np.mean([row["true"] == row["predicted"] for row in rows])
     assert right == pytest.approx(metrics["accuracy"], abs=1e-6)
-    assert all(file.stat().st_size <= 3_000_000 for file in folder.iterdir())
-    assert f"{100 * right:.2f} %" in (PROJECT / "pretrained" / "README.md").read_text()
+    sizes = [file.stat().st_size for file in NEW_PATIENTS.iterdir()]
+    assert max(sizes) <= 3_000_000
+    assert sum(sizes) <= 6_000_000
+    card = (PROJECT / "pretrained" / "README.md").read_text()
+    assert f"{100 * right:.2f} %" in card
+    for name in "SV":
+        assert f"{metrics['per_class'][name]['f1']:.3f}" in card
+
+
+def test_the_network_for_new_patients_gives_again_what_it_promises(mitdb):
+    # From the record to the probabilities, which the file has to four digits.
+    text = lzma.decompress((NEW_PATIENTS / "predictions.csv.xz").read_bytes()).decode()
+    rows = [row for row in csv.DictReader(text.splitlines()) if "/233_" in row["file"]][::100]
+    model, classes = load_model(NEW_PATIENTS / "columns.keras")
+    record = read_record(mitdb / "233")
+    draw = DRAWINGS["usual"](record)
+    places = [parse_image_name(row["file"].rpartition("/")[2])[1] for row in rows]
+    beats = np.searchsorted(record.samples, places)
+    found = model.predict_on_batch(np.stack([draw(int(beat)) for beat in beats])[..., None])
+    promised = [[float(row[f"p_{name}"]) for name in classes] for row in rows]
+    assert len(rows) > 20
+    assert np.abs(found - promised).max() < 1e-3
