@@ -75,7 +75,7 @@ def test_each_recording_gets_its_files(results):
     assert summary(folder / "out", "own")["beats"]["all"] == len(beats)
     page = (folder / "out" / "own.review.html").read_text()
     assert "no medical device" in page
-    assert "split ds1-ds2" in page
+    assert "split ds1+svdb-ds2" in page
 
 
 def test_noise_is_marked_and_not_labelled(results):

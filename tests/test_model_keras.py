@@ -66,6 +66,7 @@ def test_batch_normalization_follows_within_few_steps():
         "resnet50": 53,
         "inceptionv3": 94,
         "fast": 6,
+        "columns": 4,
     }
     assert {layer.momentum for found in normalizations.values() for layer in found} == {0.9}
 

@@ -212,7 +212,7 @@ def test_a_windows_clone_starts(tmp_path):
         ["git", "clone", "--quiet", "--depth", "1", "-c", "core.autocrlf=true", PROJECT.as_uri(), clone],
         check=True,
     )
-    binary = (".png", ".keras", ".xz")
+    binary = (".png", ".keras", ".xz", ".npz")
     files = [
         path for path in clone.rglob("*") if path.is_file() and ".git" not in path.relative_to(clone).parts
     ]
