@@ -150,6 +150,7 @@ def save_runs(folder):
         save_model(model, run / "best.keras", CLASSES, "paper")
 
 
+@pytest.mark.slow
 def test_a_sitting(svdb, tmp_path):
     folder, _ = once("sitting", lambda folder: make_runs(folder, svdb))
     output = tmp_path / "out"

@@ -90,6 +90,7 @@ def die_at_calibration() -> None:
     die_at_file("best.keras", "replaced", 2)
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_calibrated_once(tmp_path):
     def command(folder):
         data = ["--data", trainings.data("small"), "--output", tmp_path / folder, *trainings.TINY]
