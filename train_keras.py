@@ -26,7 +26,7 @@ from ecgbeats.images.further import choose_training, patient_groups
 from ecgbeats.images.splits import Split, describe_split, split_as
 from ecgbeats.records.symbols import normal_classes
 from ecgbeats.runs import guard
-from ecgbeats.runs.calibration import NO, calibrate
+from ecgbeats.runs.calibration import NO, calibrate, in_words
 from ecgbeats.runs.config import describe_run, used_options
 from ecgbeats.runs.devices import (
     choose_devices,
@@ -394,6 +394,7 @@ def score_run(data: Data, parts: Split, options: argparse.Namespace, folder: Pat
             options.calibrate,
             expected_calibration_error,
         )
+        print(in_words(found["calibration"], data.images.classes))
     model, classes = load_model(folder / "best.keras", IMAGE_SIZE)
     images = data.images.subset(parts.test)
     started = time.time()

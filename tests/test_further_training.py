@@ -97,6 +97,7 @@ def test_each_fold_has_further_images_of_its_own_patients(small_images, more, tm
         (["--further", "stranger", "--split", "records"], ["--further", "stranger", "RECORD_SAMPLE.png"]),
         (["--further", "others", "--split", "records"], ["--further", "others", "no image of a record"]),
         (["--further", "more", "broken", "--split", "records"], ["broken/NOR/r", "is not an image"]),
+        (["--further", "more", "more/../more", "--split", "records"], ["--further more/../more", "already"]),
         (["--most", 0], ["--most"]),
         (["--most", 5, "--balance", 0.5], ["--most", "--balance"]),
     ],

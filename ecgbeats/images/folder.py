@@ -87,8 +87,8 @@ class Images:
         unknown = sorted(set(by_class) - set(self.classes))
         if unknown:
             raise InputError(
-                f"{self.folder} holds classes that are not asked for: {', '.join(unknown)}; "
-                f"expected {', '.join(self.classes)}"
+                f"{option} {self.folder} holds classes that are not asked for: {', '.join(unknown)}; expected some of "
+                f"{', '.join(self.classes)}, so make it with the same --classes"
             )
         self.names = [name for c in self.classes for name in by_class.get(c, [])]
         self.labels = np.repeat(

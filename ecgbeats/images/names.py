@@ -13,7 +13,7 @@ import numpy as np
 # Of names: control characters, what is no UTF-8, and the separators that end a line.
 _UNFIT = {"Cc", "Cs", "Zl", "Zp"}
 # What else the comment of a network's file holds, in bytes: its drawing and calibration, and of each class a bias.
-NOTES, NOTE_OF_CLASS = 400, 9
+NOTES, NOTE_OF_CLASS = 500, 9
 MOST_CLASSES = 1000  # a figure of more would be larger than Matplotlib can write
 
 

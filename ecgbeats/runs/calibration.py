@@ -23,6 +23,7 @@ import numpy as np
 from msgspec import Meta
 
 NO, KINDS = "no", ("temperature", "biases")
+REMEDY = f"give {NO}, {', '.join(KINDS)}, or such a file"
 # A class needs so many validation beats, of two patients where these are known, for a bias of its own.
 FEWEST_BEATS, FEWEST_PATIENTS = 20, 2
 # How strongly temperature and biases are held to 1 and 0, in cross-entropy. By DS1 and svdb, with 3 to 20 patients that
@@ -30,12 +31,13 @@ FEWEST_BEATS, FEWEST_PATIENTS = 20, 2
 RIDGE = 0.01
 HOTTEST = 10.0  # the temperature lies within this and its inverse
 LARGEST_BIAS = 5.0
+LONGEST_NAME = 80  # characters of a file's name that are noted in the network
 
 
 class Fitted(TypedDict):
     """A file of --calibrate: what was fitted elsewhere, such as over the patients of a cross-validation."""
 
-    classes: list[str]
+    classes: Annotated[list[str], Meta(min_length=1)]
     temperature: Annotated[float, Meta(ge=1 / HOTTEST, le=HOTTEST)]
     biases: list[Annotated[float, Meta(ge=-LARGEST_BIAS, le=LARGEST_BIAS)]]
 
@@ -52,17 +54,35 @@ def how_to_calibrate(text: str) -> str:
 
 def read_fitted(path: str, classes: list[str] | None = None) -> tuple[float, np.ndarray]:
     """Return the temperature and the biases of a file; raises InputError where they do not fit these classes."""
-    remedy = f"give {NO}, {', '.join(KINDS)}, or such a file"
-    fitted = need(read_json(path, Fitted, remedy), path, remedy)
+    fitted = need(read_json(path, Fitted, REMEDY), path, REMEDY)
     if len(fitted["biases"]) != len(fitted["classes"]):
         raise InputError(
-            f"{path} has {len(fitted['biases'])} biases for {len(fitted['classes'])} classes; {remedy}"
+            f"{path} has {len(fitted['biases'])} biases for {len(fitted['classes'])} classes; {REMEDY}"
         )
     if classes is not None and fitted["classes"] != classes:
         raise InputError(
-            f"{path} is for the classes {', '.join(fitted['classes'])}, not {', '.join(classes)}; {remedy}"
+            f"{path} is for the classes {', '.join(fitted['classes'])}, not {', '.join(classes)}; {REMEDY}"
         )
     return fitted["temperature"], np.array(fitted["biases"])
+
+
+def in_words(calibration: Calibration, classes: list[str]) -> str:
+    """Return what was done, for the terminal."""
+    patients = f" of {calibration['patients']} patients" if calibration["patients"] else ""
+    beats = f"{calibration['beats']:,d} validation beats{patients}"
+    biases = ", ".join(
+        f"{name} {bias:+.2f}" for name, bias in zip(classes, calibration["biases"], strict=True) if bias
+    )
+    return (
+        f"Calibrated {'by ' + calibration['file'] if 'file' in calibration else 'on ' + beats}: temperature "
+        f"{calibration['temperature']:.2f}, {'biases ' + biases if biases else 'no bias'}; calibration error of the "
+        f"{beats}: {calibration['error_before']:.2%}, now {calibration['error_after']:.2%}"
+    )
+
+
+def fitted_file(kind: str) -> Fitted | None:
+    """Return what the file of --calibrate holds, None for a word."""
+    return None if kind in (NO, *KINDS) else need(read_json(kind, Fitted, REMEDY), kind, REMEDY)
 
 
 def fit_calibration(
@@ -175,6 +195,8 @@ def calibrate(
         error_before=measure(true, before),
         error_after=measure(true, apply_calibration(before, temperature, biases)),
     )
+    if kind not in KINDS:
+        calibration["file"] = Path(kind).name[:LONGEST_NAME]
     save_model(model, path, classes, about.get("drawing"), calibration)
     return calibration
 

@@ -14,6 +14,7 @@ from ecgbeats.images.names import record_names
 from ecgbeats.images.protocols import METHODS, PARTS, Protocol, RecordList, read_protocol
 from ecgbeats.images.splits import Split
 from ecgbeats.reading import AtLeastOne, Count, Share, read_json
+from ecgbeats.runs.calibration import Fitted, fitted_file
 
 from msgspec import Meta
 
@@ -90,6 +91,7 @@ class Config(TypedDict):
     classes: Annotated[list[str], Meta(min_length=1)]
     images: Sizes
     further: NotRequired[list[FurtherFolder]]
+    fitted: NotRequired[Fitted | None]
     train_records: NotRequired[list[str] | None]
     validation_records: NotRequired[list[str] | None]
     test_records: NotRequired[list[str] | None]
@@ -191,5 +193,6 @@ def describe_run(
             }
             for folder, count in zip(data.further, further, strict=True)
         ],
+        "fitted": fitted_file(options.calibrate),
         **records,
     }

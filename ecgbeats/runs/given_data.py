@@ -26,6 +26,11 @@ def load_data(options: argparse.Namespace) -> Data:
         read_fitted(options.calibrate, images.classes)
     # A split that cannot be made is told before all images are read.
     parts = split_as(images, vars(options))
+    known = [options.data.resolve()]
+    for folder in options.further or []:
+        if folder.resolve() in known:
+            raise InputError(f"--further {folder} is given already, as --data or before; leave it out")
+        known.append(folder.resolve())
     further = [list_further(folder, images.classes, description) for folder in options.further or []]
     if options.most:
         patient_groups([images], parts.protocol)

@@ -17,7 +17,10 @@ REMEDY = "give the best.keras of a finished run of train_keras.py"
 
 
 class Calibration(TypedDict):
-    """What ecgbeats.runs.calibration changed in a network, and the error of the validation part by that."""
+    """What ecgbeats.runs.calibration changed in a network, and the error of the validation part by that.
+
+    ``file`` is the name of the file that it is from, where it was fitted elsewhere.
+    """
 
     temperature: float
     biases: list[float]
@@ -25,6 +28,7 @@ class Calibration(TypedDict):
     patients: int | None
     error_before: float
     error_after: float
+    file: NotRequired[str]
 
 
 class About(TypedDict):

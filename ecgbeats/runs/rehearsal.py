@@ -51,7 +51,7 @@ def read_examples(network: Path, drawing: str) -> np.ndarray | None:
             images, drawn = file["images"], str(file["drawing"])
     except Exception as problem:  # a broken archive shows in many ways
         raise InputError(f"{path} cannot be read ({problem}); {REMEDY}") from None
-    if images.dtype != np.uint8 or images.shape != (len(images), IMAGE_SIZE, IMAGE_SIZE) or not len(images):
+    if images.dtype != np.uint8 or images.shape[1:] != (IMAGE_SIZE, IMAGE_SIZE) or not images.size:
         raise InputError(f"{path} holds no images of {IMAGE_SIZE} x {IMAGE_SIZE}; {REMEDY}")
     if drawn != drawing:
         raise InputError(

@@ -106,6 +106,9 @@ def test_examples_lie_beside_the_network(tmp_path):
     assert len(np.unique(found)) == LEVELS
     with pytest.raises(InputError, match=r"examples\.npz holds .*drawing usual"):
         read_examples(network, "typical")
+    np.savez(network.parent / NAME, images=np.uint8(3), drawing="usual")
+    with pytest.raises(InputError, match="holds no images"):
+        read_examples(network, "usual")
     content = (tmp_path / NAME).read_bytes()
     for damaged in (content[:-100], b"", b"PK\3\4" + content[50:]):
         (tmp_path / NAME).write_bytes(damaged)

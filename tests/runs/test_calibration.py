@@ -6,6 +6,7 @@ import shutil
 import signal
 
 from ecgbeats.command import InputError
+from ecgbeats.images.folder import order_classes
 from ecgbeats.runs import calibration
 from ecgbeats.runs.calibration import apply_calibration, fit_calibration, fold_in
 from ecgbeats.runs.networks import load_model, read_about
@@ -142,3 +143,21 @@ def test_a_file_holds_what_was_fitted_elsewhere(tmp_path):
             calibration.read_fitted(str(file), ["N", "S"])
     with pytest.raises(argparse.ArgumentTypeError, match="no such file"):
         calibration.how_to_calibrate(str(tmp_path / "none.json"))
+
+
+def test_what_a_file_holds_belongs_to_the_run(small_images, tmp_path):
+    file = tmp_path / "fitted.json"
+    arguments = ["--data", small_images, "--output", tmp_path / "run", "--epochs", "2", "--calibrate", file]
+    classes = sorted(path.name for path in small_images.iterdir() if path.is_dir())
+    order = [name for name in order_classes(classes) if name in classes]
+    file.write_text(json.dumps({"classes": order, "temperature": 2.0, "biases": [0.0] * len(order)}))
+    done = train(*arguments, "--max-hours", "0.000001")
+    assert done.returncode == 0
+    assert "Calibrated by fitted.json: temperature 2.00, no bias" in done.stdout
+    calibration_of = read_metrics(tmp_path / "run")["calibration"]
+    assert (calibration_of["temperature"], calibration_of["file"]) == (2.0, "fitted.json")
+    file.write_text(json.dumps({"classes": order, "temperature": 3.0, "biases": [0.0] * len(order)}))
+    again = train(*arguments, "--resume")
+    assert again.returncode == 2
+    assert "--calibrate" in again.stderr
+    assert "other values" in again.stderr
