@@ -50,7 +50,7 @@ def fibrillate(record: Record, seed: int) -> Record:
     random = np.random.default_rng([seed, *record.name.encode()])
     beats, usual = usable_beats(record)
     lengths = [fibrillating(random, len(stretch), usual) for stretch in stretches(random, beats)]
-    return set_anew(record, beats, np.concatenate([*lengths, []]), np.ones(len(beats), bool), random)
+    return set_anew(record, beats, np.concatenate([*lengths, []]), random, fibrillates=True)
 
 
 def make_early(record: Record, seed: int) -> Record:
@@ -93,7 +93,7 @@ def make_early(record: Record, seed: int) -> Record:
         if pause and len(run) and normal[run[-1] + 1]:
             lengths[run[-1]] = base[run[-1]] * random.uniform(1.0, 2 - early)
         position += number + 1 + int(np.exp(random.uniform(0, rest)))
-    made = set_anew(record, beats, np.maximum(lengths, SHORTEST), np.zeros(len(beats), bool), random)
+    made = set_anew(record, beats, np.maximum(lengths, SHORTEST), random, fibrillates=False)
     return replace(made, symbols=symbols)
 
 
@@ -129,8 +129,8 @@ def set_anew(
     record: Record,
     beats: np.ndarray,
     lengths: np.ndarray,
-    fibrillates: np.ndarray,
     random: np.random.Generator,
+    fibrillates: bool,
 ) -> Record:
     """Return a record of some of another's cycles, each of a new length.
 
@@ -141,10 +141,10 @@ def set_anew(
         Their beats, rising, without the record's first and last.
     lengths : numpy.ndarray of float, shape (cycles,)
         Seconds of each.
-    fibrillates : numpy.ndarray of bool, shape (cycles,)
-        Which lose their P wave and get waves of fibrillation.
     random : numpy.random.Generator
         Of the waves.
+    fibrillates : bool
+        Whether P waves give way to waves of fibrillation.
     """
     rate, signal, at = record.rate, record.signal.astype(np.float64), record.samples[beats]
     before = round(BEFORE_BEAT * rate)
@@ -178,7 +178,8 @@ def set_anew(
     made = np.where((place < flat) & (flat > 1), level, made) - begins
     # Each cycle ends where it began, so that the level does not wander off.
     made -= made[start + new - 1][cycle] * place / np.maximum(new - 1, 1)[cycle]
-    made += _waves(record, beats, len(made), random) * fibrillates[cycle]
+    if fibrillates:
+        made += _waves(record, beats, len(made), random)
     return Record(
         record.name, record.lead, rate, made.astype(np.float32), start + lead_in, record.symbols[beats]
     )
