@@ -283,12 +283,13 @@ def write_results(
         def unfinished(end: str) -> Path:
             return files.enter_context(command.whole_file(options.output / f"{name}.{end}"))
 
-        command.write_json(unfinished("summary.json"), summary)  # renamed last, when the others are in place
+        # The first to be written is renamed last, when the others are in place.
+        unfinished("summary.json").write_bytes(command.as_json(summary))
         write_annotations(unfinished(options.write_as), labelled)
         write_beats(unfinished("beats.csv"), labelled)
         write_review(unfinished("review.html"), review)
         if comparison:
-            command.write_json(unfinished("compare.json"), comparison.as_dict())
+            unfinished("compare.json").write_bytes(command.as_json(comparison.as_dict()))
         else:  # that of an earlier run is of other beats
             (options.output / f"{name}.compare.json").unlink(missing_ok=True)
     counts = ", ".join(

@@ -19,7 +19,7 @@ from ecgbeats.images.folder import Images
 from ecgbeats.images.notes import note_of
 from ecgbeats.images.protocols import Protocol
 from ecgbeats.runs.config import protocol_of
-from ecgbeats.runs.folder import check_unlocked, locked, remove_partial_files
+from ecgbeats.runs.folder import check_unlocked, locked
 from ecgbeats.runs.networks import load_model, read_classes
 from ecgbeats.runs.prediction import check_probabilities, predict
 from ecgbeats.runs.training_data import check_drawing, find_parts, read_training, trained_drawing
@@ -96,10 +96,9 @@ def check_empty(output: Path) -> None:
 
 
 def begin_results(output: Path) -> None:
-    """Mark the results in ``output`` as unfinished, and remove what was left of others that were cut off."""
+    """Mark the results in ``output`` as unfinished."""
     check_empty(output)  # another process may have ended meanwhile
     (output / UNFINISHED).touch()
-    remove_partial_files(output)
 
 
 def choose_images(

@@ -44,7 +44,6 @@ from ecgbeats.runs.folder import (
     is_finished,
     leave_at_signals,
     locked,
-    remove_partial_files,
 )
 from ecgbeats.runs.given_data import load_data
 from ecgbeats.runs.networks import load_model
@@ -224,10 +223,7 @@ def take_folder(folder: Path, options: argparse.Namespace, held: contextlib.Exit
     """Make the run folder and hold its lock until ``held`` ends; return whether it holds the run, finished."""
     command.make_folder(folder)
     held.enter_context(locked(folder))
-    if is_finished(folder, options):
-        return True
-    remove_partial_files(folder)
-    return False
+    return is_finished(folder, options)
 
 
 def train_network(

@@ -10,6 +10,7 @@ from __future__ import annotations  # so that an old Python gets as far as check
 import argparse
 import contextlib
 import errno
+import glob
 import importlib.util
 import itertools
 import json
@@ -18,6 +19,7 @@ import os
 import signal
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -151,11 +153,17 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
 
     The temporary name keeps the suffix, since Keras and matplotlib choose the format by it. The file is
     synced before it is renamed, so that a kill or power cut leaves the old file or the new one, whole.
+    What a process of this machine that was killed left of the same file goes first.
     """
     path = Path(path)
-    temporary = path.with_name(
-        f".{path.stem[:40]}.partial-{os.getpid()}{path.suffix}"
-    )  # a name has its limit
+    # Process numbers are of one machine, and a disk may be of several. A name has its limit.
+    begin = f".{path.stem[:40]}.partial-{zlib.crc32(os.uname().nodename.encode()):08x}-"
+    for left in path.parent.glob(f"{glob.escape(begin)}*{glob.escape(path.suffix)}"):
+        number = left.name.removeprefix(begin).removesuffix(path.suffix)
+        if number.isdecimal() and not process.is_running(int(number)):
+            with contextlib.suppress(OSError):
+                left.unlink()
+    temporary = path.with_name(f"{begin}{os.getpid()}{path.suffix}")
     try:
         yield temporary
         with open(temporary, "rb") as file:
@@ -166,11 +174,17 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
         raise
 
 
-def write_json(path: str | os.PathLike, content: dict) -> None:
-    """Write a JSON file whole, or not at all; of a path in it that is no UTF-8, "?" stands for what is not."""
+def as_json(content: dict) -> bytes:
+    """Return a JSON file's bytes; of a path in it that is no UTF-8, "?" stands for what is not."""
     text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", errors="replace")
+
+
+def write_json(path: str | os.PathLike, content: dict) -> None:
+    """Write a JSON file (:func:`as_json`) whole, or not at all."""
+    text = as_json(content)
     with whole_file(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8", errors="replace")
+        unfinished.write_bytes(text)
 
 
 def make_folder(path: str | os.PathLike) -> None:

@@ -197,6 +197,11 @@ def test_a_kill_leaves_whole_files_and_a_summary_only_when_all_are_there(results
     left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
     assert left < {f"own.{end}" for end in OUTPUTS}
     assert "own.summary.json" not in left
+    (tmp_path / "own.ecgbeats").unlink(
+        missing_ok=True
+    )  # without a summary it may be somebody else's, and is kept
+    assert annotate(results[0] / "in" / "own", "--output", tmp_path).returncode == 0
+    assert {path.name for path in tmp_path.iterdir()} == {f"own.{end}" for end in OUTPUTS}
 
 
 @pytest.mark.slow

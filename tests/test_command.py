@@ -2,11 +2,15 @@
 
 import importlib
 import os
+import re
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.folders import whole_folder
+from ecgbeats.runs.folder import locked
 
 import forked
 import pytest
@@ -44,6 +48,37 @@ def test_a_file_is_whole_or_not_there(tmp_path):
         raise RuntimeError
     assert path.read_text() == "one"
     assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_what_a_killed_process_left_of_a_file_goes_with_the_next_and_what_another_writes_stays(tmp_path):
+    path, other = tmp_path / "a [1].txt", tmp_path / "b [1].txt"
+    write = (
+        "import os, sys; from ecgbeats import command; file = command.whole_file(sys.argv[1]); "
+        "name = file.__enter__(); name.touch(); print(name, flush=True); sys.stdin.read(); os._exit(1)"
+    )
+
+    def begin(path):
+        words = [sys.executable, "-c", write, path]
+        writer = subprocess.Popen(words, cwd=PROJECT, stdin=-1, stdout=-1, text=True)
+        return writer, Path(writer.stdout.readline().strip())
+
+    (first, left), (second, of_other), (third, used) = begin(path), begin(other), begin(path)
+    first.kill()
+    first.communicate()
+    elsewhere = left.with_name(re.sub("partial-[0-9a-f]{8}", "partial-00000000", left.name))
+    elsewhere.touch()  # of another machine, whose processes are not known here
+    command.write_json(path, {})
+    assert set(tmp_path.iterdir()) == {path, of_other, used, elsewhere}
+    for writer in (second, third):
+        writer.communicate()
+
+
+def test_a_lock_removes_what_was_left_of_files_and_no_folder(tmp_path):
+    (tmp_path / ".a.partial-00000000-1.txt").touch()
+    (tmp_path / ".data.partial-00000000").mkdir()
+    (tmp_path / ".mine").touch()
+    with locked(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {".lock", ".data.partial-00000000", ".mine"}
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path):

@@ -30,11 +30,15 @@ LOCK_FILE = ".lock"
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a folder's lock, which ends with its process. Raises InputError if another process holds it."""
+    """Hold a folder's lock, which ends with its process; what a killed one left of its files goes first.
+
+    Raises InputError if another process holds the lock.
+    """
     lock = folder / LOCK_FILE
     otherwise = f"{folder}: another process is writing to this folder; wait until it has ended, or choose another --output"
     with alone(lock, otherwise):
         try:
+            remove_partial_files(folder)
             yield
         finally:
             lock.unlink(missing_ok=True)  # filelock takes no lock on a file that is gone
@@ -143,4 +147,5 @@ def leave_at_signals(folder: Path | None):
 def remove_partial_files(folder: Path) -> None:
     """Remove what command.whole_file left of a file when its writing was cut off."""
     for partial in folder.glob(".*.partial-*"):
-        partial.unlink(missing_ok=True)
+        if not partial.is_dir():  # one that folders.whole_folder fills
+            partial.unlink(missing_ok=True)

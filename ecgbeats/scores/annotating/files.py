@@ -1,8 +1,6 @@
 """The files of a labelled recording: WFDB annotations and a table of beats."""
 
-import os
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -53,9 +51,7 @@ def write_annotations(path: Path, labelled: Labelled) -> None:
         path.write_bytes(b"\0\0")
         return
     rate = labelled.signal.rate
-    # wfdb chooses the file's name by its own rules; the folder is on the same disk, so that renaming is enough.
-    folder = tempfile.mkdtemp(prefix=".", dir=path.parent)
-    try:
+    with tempfile.TemporaryDirectory() as folder:  # wfdb has its own rules for the file's name
         wfdb.wrann(
             "record",
             "beats",
@@ -66,9 +62,7 @@ def write_annotations(path: Path, labelled: Labelled) -> None:
             fs=int(rate) if rate == int(rate) else rate,
             write_dir=folder,
         )
-        os.replace(os.path.join(folder, "record.beats"), path)
-    finally:
-        shutil.rmtree(folder)
+        path.write_bytes((Path(folder) / "record.beats").read_bytes())
 
 
 def write_beats(path: Path, labelled: Labelled) -> None:

@@ -92,11 +92,9 @@ class Review:
     corrections: str = ""
 
 
-def write_review(path, review: Review) -> None:
-    """Write the review page of a record to ``path``, whole or not at all."""
-    page = render(review)
-    with command.whole_file(path) as unfinished:
-        unfinished.write_text(page, encoding="utf-8", errors="replace", newline="\n")
+def write_review(path: Path, review: Review) -> None:
+    """Write the review page of a record to ``path``."""
+    path.write_text(render(review), encoding="utf-8", errors="replace", newline="\n")
 
 
 def render(review: Review) -> str:
