@@ -18,11 +18,17 @@ from ecgbeats.images.dataset import read_description
 from ecgbeats.images.folder import Images
 from ecgbeats.images.notes import note_of
 from ecgbeats.images.protocols import Protocol
-from ecgbeats.runs.config import protocol_of
+from ecgbeats.runs.config import Config, protocol_of
 from ecgbeats.runs.folder import check_unlocked, locked
 from ecgbeats.runs.networks import load_model, read_classes
 from ecgbeats.runs.prediction import check_probabilities, predict
-from ecgbeats.runs.training_data import check_drawing, find_parts, read_training, trained_drawing
+from ecgbeats.runs.training_data import (
+    check_drawing,
+    find_parts,
+    read_training,
+    trained_drawing,
+    used_records,
+)
 from ecgbeats.scores.scoring import write_scores
 
 # Of a run, or of an evaluation: none of it may be there before.
@@ -114,8 +120,7 @@ def choose_images(
         )
     elif test is None:
         print(
-            "These are not the very images that the network was trained with; "
-            "whether some of those are among them is not known."
+            f"These are not the very images that the network was trained with; {words_of_patients(everything, config)}"
         )
     elif score_all:
         print(
@@ -126,6 +131,20 @@ def choose_images(
         print(f"The network was trained on this data: scoring its test part, {len(test):,d} images.")
         return test, protocol_of(config)
     return everything, None
+
+
+def words_of_patients(images: Images, config: Config) -> str:
+    """Return in words which records of other images than --data's the training of ``config`` knows the patients of."""
+    seen, every = used_records(images.names, config)
+    if every and not seen:
+        return "by their names none of these records is of a patient that the training used."
+    words = "whether some of those are among them is not known."
+    if seen:
+        words += (
+            f" By their names, records of patients that the training used are ({len(seen)} of {len(every)}: "
+            f"{command.shorten(seen)}): this is no score for patients that the network has not seen."
+        )
+    return words
 
 
 if __name__ == "__main__":

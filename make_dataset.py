@@ -35,7 +35,7 @@ from ecgbeats.records.headers import read_header
 from ecgbeats.records.noise import as_typed, decibels
 from ecgbeats.records.record import Beats
 from ecgbeats.records.rhythms import RHYTHMS
-from ecgbeats.records.sources import SOURCES, Source, choose_annotated, choose_records, find_source, shorten
+from ecgbeats.records.sources import SOURCES, Source, choose_annotated, choose_records, find_source
 from ecgbeats.records.symbols import CLASSES
 from ecgbeats.records.wfdb_files import ANNOTATOR, read_annotations, read_record
 
@@ -289,7 +289,7 @@ def check_same(existing: dict, now: dict, folder: Path) -> None:
             if name == "source_sha256":
                 words.append(f"the records (then from {existing.get('source')})")
             elif name == "records":
-                words.append(f"--records (then {shorten(before.get(name, []))})")
+                words.append(f"--records (then {command.shorten(before.get(name, []))})")
             else:
                 words.append(f"--{name} (then {before.get(name)}, now {now[name]})")
         raise InputError(

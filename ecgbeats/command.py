@@ -133,6 +133,11 @@ def check_backend() -> str:
     return backend
 
 
+def shorten(names: list[str], most: int = 12) -> str:
+    """Return a list of names in words, cut after ``most``."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
     """Import Keras within this: as the project needs it, whatever the user's keras.json says; its faults in one line."""

@@ -10,7 +10,7 @@ import forked
 import numpy as np
 import pytest
 from conftest import assert_refused, run_command
-from run_folders import read, rows
+from run_folders import change, read, rows
 from trainings import trained
 
 import evaluate_keras
@@ -87,6 +87,25 @@ def test_data_with_one_image_more_is_not_taken_for_its_own(run, small_images, tm
     assert metrics["test_images"] == 61
     assert metrics["training_images_included"] is None
     assert "not known" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ("r1", "patients that the training used are (1 of 2: r1)"),
+        ("new", "none of these records is of a patient that the training used"),
+    ],
+)
+def test_other_beats_of_patients_that_trained_are_told(run, tmp_path, capsys, other, words):
+    """A second lead, or a folder of --further: not the same images, but no new patients either."""
+    copy = shutil.copytree(run, tmp_path / "run")
+    change(copy / "config.json", train_records=["r0", "r1"], validation_records=["r2"], test_records=["r3"])
+    for name, record in {"NOR": "r3", "PVC": other}.items():
+        (tmp_path / "other" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "other" / name / f"{record}_7.png"), np.full((128, 128), 255, np.uint8))
+    metrics = evaluate(copy / "best.keras", tmp_path / "other", tmp_path / "new")
+    assert metrics["training_images_included"] is None
+    assert words in capsys.readouterr().out
 
 
 def test_classes_are_matched_by_name(run, small_images, tmp_path):

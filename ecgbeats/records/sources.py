@@ -64,7 +64,9 @@ def choose_records(sources: list[Source], wanted: list[str] | None) -> dict[str,
             holders.setdefault(name, []).append(source)
     missing = [name for name in wanted or [] if name not in holders]
     if missing:
-        places = "; ".join(f"{source.given}, which holds {shorten(source.names)}" for source in sources)
+        places = "; ".join(
+            f"{source.given}, which holds {command.shorten(source.names)}" for source in sources
+        )
         raise InputError(f"--records {' '.join(missing)}: not in {places}")
     names = sorted(set(wanted or holders))
     twice = [name for name in names if len(holders[name]) > 1]
@@ -94,11 +96,6 @@ def choose_annotated(source_of: dict[str, Source], annotator: str, skip: bool) -
             f"another suffix of annotation files with --annotator{out}"
         )
     return {name: source for name, source in source_of.items() if name not in lacking}
-
-
-def shorten(names: list[str], most: int = 12) -> str:
-    """Return a list of names in words, cut after ``most``."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _download(name: str) -> Path:

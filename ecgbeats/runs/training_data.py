@@ -5,9 +5,12 @@ from pathlib import Path
 from ecgbeats.command import InputError
 from ecgbeats.images.dataset import Description, drawing_of
 from ecgbeats.images.folder import Images, limit_images
+from ecgbeats.images.names import record_names
 from ecgbeats.images.splits import Split, split_as
 from ecgbeats.runs.config import Config, protocol_of, read_config
 from ecgbeats.runs.networks import read_about
+
+import numpy as np
 
 
 def read_training(model: Path, classes: list[str] | None = None) -> Config | None:
@@ -35,6 +38,19 @@ def check_drawing(description: Description, trained: str | None, data: Path) -> 
             f"--data {data} holds images of the drawing {drawn}, but the network was trained on {trained}; "
             f"give it images that make_dataset.py drew with --drawing {trained}"
         )
+
+
+def used_records(names: list[str], config: Config) -> tuple[list[str], list[str]]:
+    """Return which records of these images are of patients that the run trained on or validated with, and all, sorted.
+
+    Both are empty where the names of these images, or of the run's, do not tell records.
+    """
+    records = record_names(names)
+    used = (config.get("train_records") or []) + (config.get("validation_records") or [])
+    if records is None or not used:
+        return [], []
+    every, patients_of = np.unique(records), protocol_of(config).patients_of
+    return every[np.isin(patients_of(every), patients_of(used))].tolist(), every.tolist()
 
 
 def find_parts(images: Images, config: Config | None) -> tuple[Images, Split] | None:
