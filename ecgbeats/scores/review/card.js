@@ -52,14 +52,14 @@ function labelButton(beat, label) {
 }
 
 function relabelSelected(label) {
-  if (!view.selected || !CLASSES[label]) return say("Select a beat first: press → or click on one.");
+  if (!view.selected || !CLASSES[label]) return say("Select a beat first: click or tap it, or press →.");
   beats.relabel(view.selected, label);
   view.select(view.selected, false);
 }
 
 function removeSelected() {
   const beat = view.selected;
-  if (!beat) return say("Select a beat first: press → or click on one.");
+  if (!beat) return say("Select a beat first: click or tap it, or press →.");
   if (beat.deleted) beats.restore(beat); else beats.remove(beat);
   view.select(beat.added ? null : beat, false);
 }
@@ -68,7 +68,7 @@ function setAdding(on) {
   view.adding = on;
   byId("add").setAttribute("aria-pressed", on);
   byId("strip").classList.toggle("adding", on);
-  if (on) say("Click where the beat is missing: it goes to the peak. Press A again to leave.");
+  if (on) say("Click or tap where the beat is missing: it goes to the peak. Press A, or the button, again to leave.");
 }
 
 function addBeat(place) {
