@@ -5,7 +5,7 @@
 
 Each patient is scored by a network that has not seen it, DS1's and svdb's apart; DS2 is not read. Folds that are done
 are kept in --output, so the same command goes on after an interruption. A line is added to experiments.csv there,
-and NAME.calibration.json is what train_keras.py --calibrate takes.
+and NAME.calibration.json is what train_keras.py --calibrate takes; of other seeds than 0 both are named NAME-SEEDS.
 """
 
 import pickle
@@ -98,8 +98,9 @@ def report(options, experiment: Experiment) -> None:
     scores = summary(patients, true, predicted)
     every, temperature = experiment.every, experiment.calibration[0]
     error = expected_calibration_error(experiment.own.labels[every], experiment.probabilities[every])
+    name = "-".join([options.name, *map(str, options.seeds)]) if options.seeds != [0] else options.name
     row = {
-        "experiment": options.name,
+        "experiment": name,
         "drawing": options.drawing,
         "network": options.network,
         "further": " ".join(options.further),
@@ -108,12 +109,12 @@ def report(options, experiment: Experiment) -> None:
         "seeds": len(options.seeds),
         "temperature": round(temperature, 2),
     }
-    row |= {name: round(value, 4) for name, value in (scores | {"calibration_error": error}).items()}
+    row |= {key: round(value, 4) for key, value in (scores | {"calibration_error": error}).items()}
     add_row(options.output / "experiments.csv", row | {"commit": harness.commit(), "remark": ""})
     fitted = {"classes": CLASSES, "temperature": round(temperature, 4)}
     fitted["biases"] = np.round(experiment.calibration[1], 4).tolist()
-    command.write_json(options.output / f"{options.name}.calibration.json", fitted)
-    print(f"{options.name}: {in_words(scores)}; calibration error {error:.2%}, temperature {temperature:.2f}")
+    command.write_json(options.output / f"{name}.calibration.json", fitted)
+    print(f"{name}: {in_words(scores)}; calibration error {error:.2%}, temperature {temperature:.2f}")
     print(
         harness.table(
             ["DS1", "S", "found", "false", "V", "found", "false"], by_patient(patients, true, predicted)
