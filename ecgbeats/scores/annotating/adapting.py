@@ -132,7 +132,7 @@ def label_adapted(
     known = minutes.labels != UNKNOWN
     started = time.perf_counter()
     with progress(STEPS, "adapting", "steps") as tell:
-        learnt = adapt(model, Beats(minutes.images, minutes.labels).take(known), others, SEED, tell)
+        learnt = adapt(model, as_folder(minutes, samples), others, SEED, tell)
     counts = np.bincount(minutes.labels[known], minlength=len(network.classes)).tolist()
     adapted = Adapted(
         options.adapt_minutes,
@@ -152,6 +152,17 @@ def label_adapted(
         labels = np.concatenate([minutes.labels, rest])
         given = labels != UNKNOWN
     return found, by_person(labelled, given, labels), adapted
+
+
+def as_folder(minutes: Minutes, samples: np.ndarray) -> Beats:
+    """Return the labelled beats in the order in which a folder of their images lists them: by class, then as text.
+
+    Which beats a step draws depends on their order; so the same beats give the network that is scored on images
+    (benchmarks/new_patients/labelled_minutes.py). ``samples`` are those of the recording's beats.
+    """
+    known = np.flatnonzero(minutes.labels != UNKNOWN)
+    order = np.lexsort((samples[known].astype(str), minutes.labels[known]))
+    return Beats(minutes.images, minutes.labels).take(known[order])
 
 
 def read_minutes(
