@@ -12,6 +12,7 @@ from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
 # isort: split
 import argparse
 import contextlib
+import os
 import time
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
@@ -94,13 +95,15 @@ def find_recordings(options: argparse.Namespace) -> dict[str, Path]:
 
 
 def check_replaced(options: argparse.Namespace, name: str) -> None:
-    """Raise InputError if the annotation file is there and is none that this command wrote."""
-    file = options.output / f"{name}.{options.write_as}"
-    if file.exists() or file.is_symlink():
-        summary = read_json(options.output / f"{name}.summary.json", dict, "remove it") or {}
-        if summary.get("annotations") != file.name:
+    """Raise InputError if a file of the results is there and is none that this command wrote, as its summary tells."""
+    summary = read_json(options.output / f"{name}.summary.json", dict, "remove it") or {}
+    others = () if "annotations" in summary else ("beats.csv", "review.html", "compare.json", "summary.json")
+    ways = {options.write_as: "--write-as or --output"} | dict.fromkeys(others, "--output")
+    for end, way in ways.items():
+        file = options.output / f"{name}.{end}"
+        if os.path.lexists(file) and summary.get("annotations") != file.name:
             raise InputError(
-                f"{file} is there already, and not what this command wrote last; remove it, or choose another --write-as or --output"
+                f"{file} is there already, and not what this command wrote last; remove it, or choose another {way}"
             )
 
 

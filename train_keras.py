@@ -185,7 +185,7 @@ def train(
     """
     started = time.time()
     together.first(lambda: check_run(folder, data, options))  # before Keras is imported
-    with leave_at_signals(folder if together.leads else None), contextlib.ExitStack() as held:
+    with leave_at_signals(), contextlib.ExitStack() as held:
         with command.quiet_import():
             import keras  # noqa: F401
 

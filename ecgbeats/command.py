@@ -10,7 +10,6 @@ from __future__ import annotations  # so that an old Python gets as far as check
 import argparse
 import contextlib
 import errno
-import glob
 import importlib.util
 import itertools
 import json
@@ -19,12 +18,12 @@ import os
 import signal
 import sys
 import threading
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ecgbeats import is_command, process
 from ecgbeats.ending import InputError, fail, tell, wants_traceback
+from ecgbeats.files import whole_file
 
 VERSION = "0.2.0"
 SIMULATED_NOTICE = "SIMULATED, not medical data"
@@ -150,33 +149,6 @@ def quiet_import() -> Iterator[None]:
         raise InputError(
             f"{problem}; install the packages for KERAS_BACKEND={backend} again (pip install -r {BACKENDS[backend]})"
         ) from problem
-
-
-@contextlib.contextmanager
-def whole_file(path: str | os.PathLike) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it there when the block ends, remove it if it fails.
-
-    The temporary name keeps the suffix, since Keras and matplotlib choose the format by it. The file is
-    synced before it is renamed, so that a kill or power cut leaves the old file or the new one, whole.
-    What a process of this machine that was killed left of the same file goes first.
-    """
-    path = Path(path)
-    # Process numbers are of one machine, and a disk may be of several. A name has its limit.
-    begin = f".{path.stem[:40]}.partial-{zlib.crc32(os.uname().nodename.encode()):08x}-"
-    for left in path.parent.glob(f"{glob.escape(begin)}*{glob.escape(path.suffix)}"):
-        number = left.name.removeprefix(begin).removesuffix(path.suffix)
-        if number.isdecimal() and not process.is_running(int(number)):
-            with contextlib.suppress(OSError):
-                left.unlink()
-    temporary = path.with_name(f"{begin}{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def as_json(content: dict) -> bytes:

@@ -28,6 +28,10 @@ def alone(
     """
     import filelock
 
+    if os.path.islink(lock_file) or os.path.isdir(lock_file):
+        raise InputError(
+            f"{lock_file} has the name of a lock, and is none; remove it, or choose another folder"
+        )
     lock = filelock.FileLock(lock_file)
     try:
         try:

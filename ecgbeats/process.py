@@ -63,17 +63,6 @@ def let_go_of_streams() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def is_running(number: int) -> bool:
-    """Return whether this machine has a process of this number."""
-    try:
-        os.kill(number, 0)
-    except PermissionError:  # it is somebody else's
-        return True
-    except (ProcessLookupError, OverflowError):
-        return False
-    return True
-
-
 def end_on_signals(seconds_to_unwind: float) -> list[int]:
     """Make SIGINT and SIGTERM end the process soon, even while native code holds the main thread.
 

@@ -2,15 +2,15 @@
 
 import importlib
 import os
-import re
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from ecgbeats import command
+from ecgbeats.command import InputError
 from ecgbeats.folders import whole_folder
-from ecgbeats.runs.folder import locked
+from ecgbeats.runs.folder import check_unlocked, locked
 
 import forked
 import pytest
@@ -54,7 +54,7 @@ def test_what_a_killed_process_left_of_a_file_goes_with_the_next_and_what_anothe
     path, other = tmp_path / "a [1].txt", tmp_path / "b [1].txt"
     write = (
         "import os, sys; from ecgbeats import command; file = command.whole_file(sys.argv[1]); "
-        "name = file.__enter__(); name.touch(); print(name, flush=True); sys.stdin.read(); os._exit(1)"
+        "name = file.__enter__(); name.write_text('x'); print(name, flush=True); sys.stdin.read(); os._exit(1)"
     )
 
     def begin(path):
@@ -62,23 +62,44 @@ def test_what_a_killed_process_left_of_a_file_goes_with_the_next_and_what_anothe
         writer = subprocess.Popen(words, cwd=PROJECT, stdin=-1, stdout=-1, text=True)
         return writer, Path(writer.stdout.readline().strip())
 
-    (first, left), (second, of_other), (third, used) = begin(path), begin(other), begin(path)
+    (first, _), (second, of_other), (third, used) = begin(path), begin(other), begin(path)
     first.kill()
     first.communicate()
-    elsewhere = left.with_name(re.sub("partial-[0-9a-f]{8}", "partial-00000000", left.name))
-    elsewhere.touch()  # of another machine, whose processes are not known here
     command.write_json(path, {})
-    assert set(tmp_path.iterdir()) == {path, of_other, used, elsewhere}
+    assert set(tmp_path.iterdir()) == {path, of_other, used}
+    with locked(tmp_path):
+        assert set(tmp_path.iterdir()) == {path, of_other, used, tmp_path / ".lock"}
     for writer in (second, third):
         writer.communicate()
-
-
-def test_a_lock_removes_what_was_left_of_files_and_no_folder(tmp_path):
-    (tmp_path / ".a.partial-00000000-1.txt").touch()
-    (tmp_path / ".data.partial-00000000").mkdir()
-    (tmp_path / ".mine").touch()
     with locked(tmp_path):
-        assert {path.name for path in tmp_path.iterdir()} == {".lock", ".data.partial-00000000", ".mine"}
+        assert set(tmp_path.iterdir()) == {path, tmp_path / ".lock"}
+
+
+def test_long_names_that_begin_alike_are_written_at_once(tmp_path):
+    long = "x" * 60
+    summary, compare = tmp_path / f"{long}.summary.json", tmp_path / f"{long}.compare.json"
+    with command.whole_file(summary) as one, command.whole_file(compare) as two:
+        one.write_text("one")
+        two.write_text("two")
+    assert (summary.read_text(), compare.read_text()) == ("one", "two")
+
+
+def test_a_lock_removes_what_was_left_of_files_and_nothing_else(tmp_path):
+    (tmp_path / ".a.partial-00000000-0000000f.txt").touch()
+    (tmp_path / ".data.partial-00000000").mkdir()
+    (tmp_path / ".thesis.partial-final.txt").touch()
+    with locked(tmp_path):
+        names = {path.name for path in tmp_path.iterdir()}
+        assert names == {".lock", ".data.partial-00000000", ".thesis.partial-final.txt"}
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: path.symlink_to("gone")])
+def test_what_only_has_the_name_of_a_lock_is_told(tmp_path, make):
+    make(tmp_path / ".lock")
+    with pytest.raises(InputError, match="remove it"):
+        check_unlocked(tmp_path)
+    with pytest.raises(InputError, match="remove it"), locked(tmp_path):
+        pytest.fail("it is no lock")
 
 
 def test_a_folder_is_whole_or_not_there(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ecgbeats import command
 from ecgbeats.command import InputError
+from ecgbeats.files import remove_left, remove_own
 from ecgbeats.folders import alone
 from ecgbeats.images.dataset import Data
 from ecgbeats.images.protocols import read_protocol
@@ -34,21 +35,24 @@ def locked(folder: Path) -> Iterator[None]:
 
     Raises InputError if another process holds the lock.
     """
-    lock = folder / LOCK_FILE
-    otherwise = f"{folder}: another process is writing to this folder; wait until it has ended, or choose another --output"
-    with alone(lock, otherwise):
+    with _lock(folder):
         try:
-            remove_partial_files(folder)
+            remove_left(folder)
             yield
         finally:
-            lock.unlink(missing_ok=True)  # filelock takes no lock on a file that is gone
+            (folder / LOCK_FILE).unlink(missing_ok=True)  # filelock takes no lock on a file that is gone
 
 
 def check_unlocked(folder: Path) -> None:
     """Raise InputError if another process holds the folder's lock; nothing is written."""
-    if (folder / LOCK_FILE).exists():
-        with locked(folder):
+    if os.path.lexists(folder / LOCK_FILE):
+        with _lock(folder):
             pass
+
+
+def _lock(folder: Path) -> contextlib.AbstractContextManager[None]:
+    otherwise = f"{folder}: another process is writing to this folder; wait until it has ended, or choose another --output"
+    return alone(folder / LOCK_FILE, otherwise)
 
 
 def is_finished(folder: Path, options: argparse.Namespace) -> bool:
@@ -117,17 +121,16 @@ def finish_run(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def leave_at_signals(folder: Path | None):
+def leave_at_signals():
     """While this lasts, SIGTERM and Ctrl-C end the process on the spot, without unwinding.
 
     command.run lets them raise an exception, wherever the main thread is. Inside a callback of TensorFlow or
     JAX that is printed and forgotten, or crashes. And there is nothing to unwind for: each file in the run
-    folder is whole at every moment, but for the one that is being written. None is a process that writes nothing.
+    folder is whole at every moment, but for the one that is being written.
     """
 
     def leave(number, _frame):
-        if folder:
-            remove_partial_files(folder)
+        remove_own()
         os._exit(128 + number)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -142,10 +145,3 @@ def leave_at_signals(folder: Path | None):
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def remove_partial_files(folder: Path) -> None:
-    """Remove what command.whole_file left of a file when its writing was cut off."""
-    for partial in folder.glob(".*.partial-*"):
-        if not partial.is_dir():  # one that folders.whole_folder fills
-            partial.unlink(missing_ok=True)
