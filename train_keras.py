@@ -388,6 +388,7 @@ def score_run(data: Data, parts: Split, options: argparse.Namespace, folder: Pat
             validation,
             parts.protocol,
             options.calibrate,
+            data.fitted,
             expected_calibration_error,
         )
         print(in_words(found["calibration"], data.images.classes))

@@ -151,6 +151,11 @@ def quiet_import() -> Iterator[None]:
         ) from problem
 
 
+def printable(text: str) -> str:
+    """Return a text in which "?" stands for what is no UTF-8, as a file's name may hold it."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")
+
+
 def as_json(content: dict) -> bytes:
     """Return a JSON file's bytes; of a path in it that is no UTF-8, "?" stands for what is not."""
     text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n"

@@ -84,13 +84,14 @@ class Data:
     """The images of a run, checked, with what is known of them.
 
     ``description`` is dataset.json's content, or {}; ``checksum`` a SHA-256 over all images used; ``further`` what only
-    trains, beside them.
+    trains, beside them; ``fitted`` what a file of --calibrate holds for their classes.
     """
 
     images: Images
     description: Description
     checksum: str
     further: list[Further] = field(default_factory=list)
+    fitted: dict | None = None
 
     @property
     def checksums(self) -> list[str]:

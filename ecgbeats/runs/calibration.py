@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TypedDict
 
-from ecgbeats.command import InputError
+from ecgbeats.command import InputError, printable
 from ecgbeats.images.folder import Images
 from ecgbeats.images.names import record_names
 from ecgbeats.images.protocols import Protocol
@@ -23,7 +23,7 @@ import numpy as np
 from msgspec import Meta
 
 NO, KINDS = "no", ("temperature", "biases")
-REMEDY = f"give {NO}, {', '.join(KINDS)}, or such a file"
+REMEDY = f"give {NO}, {', '.join(KINDS)}, or such a file, FILE.json"
 # A class needs so many validation beats, of two patients where these are known, for a bias of its own.
 FEWEST_BEATS, FEWEST_PATIENTS = 20, 2
 # How strongly temperature and biases are held to 1 and 0, in cross-entropy. By DS1 and svdb, with 3 to 20 patients that
@@ -43,27 +43,24 @@ class Fitted(TypedDict):
 
 
 def how_to_calibrate(text: str) -> str:
-    """Argparse type: no, one of KINDS, or a file of Fitted."""
-    if text not in (NO, *KINDS):
-        try:
-            read_fitted(text)
-        except InputError as problem:
-            raise argparse.ArgumentTypeError(str(problem)) from None
-    return text
+    """Argparse type: no, one of KINDS, or a file of Fitted, which :func:`read_fitted` reads once the classes are known."""
+    if text in (NO, *KINDS) or text.endswith(".json"):
+        return text
+    raise argparse.ArgumentTypeError(f"{text!r} is none of the ways to calibrate; {REMEDY}")
 
 
-def read_fitted(path: str, classes: list[str] | None = None) -> tuple[float, np.ndarray]:
-    """Return the temperature and the biases of a file; raises InputError where they do not fit these classes."""
+def read_fitted(path: str, classes: list[str]) -> Fitted:
+    """Return what a file holds; raises InputError where it does not fit these classes."""
     fitted = need(read_json(path, Fitted, REMEDY), path, REMEDY)
     if len(fitted["biases"]) != len(fitted["classes"]):
         raise InputError(
             f"{path} has {len(fitted['biases'])} biases for {len(fitted['classes'])} classes; {REMEDY}"
         )
-    if classes is not None and fitted["classes"] != classes:
+    if fitted["classes"] != classes:
         raise InputError(
             f"{path} is for the classes {', '.join(fitted['classes'])}, not {', '.join(classes)}; {REMEDY}"
         )
-    return fitted["temperature"], np.array(fitted["biases"])
+    return fitted
 
 
 def in_words(calibration: Calibration, classes: list[str]) -> str:
@@ -78,11 +75,6 @@ def in_words(calibration: Calibration, classes: list[str]) -> str:
         f"{calibration['temperature']:.2f}, {'biases ' + biases if biases else 'no bias'}; calibration error of the "
         f"{beats}: {calibration['error_before']:.2%}, now {calibration['error_after']:.2%}"
     )
-
-
-def fitted_file(kind: str) -> Fitted | None:
-    """Return what the file of --calibrate holds, None for a word."""
-    return None if kind in (NO, *KINDS) else need(read_json(kind, Fitted, REMEDY), kind, REMEDY)
 
 
 def fit_calibration(
@@ -151,7 +143,12 @@ def fold_in(model, temperature: float, biases: np.ndarray) -> None:
 
 
 def calibrate(
-    path: Path, batches, protocol: Protocol, kind: str, measure: Callable[[np.ndarray, np.ndarray], float]
+    path: Path,
+    batches,
+    protocol: Protocol,
+    kind: str,
+    fitted: Fitted | None,
+    measure: Callable[[np.ndarray, np.ndarray], float],
 ) -> Calibration:
     """Calibrate a network's file on the validation part, once: what was fitted is noted in it.
 
@@ -166,7 +163,9 @@ def calibrate(
     protocol : Protocol
         How the beats were parted: patients count alike where it keeps them apart.
     kind : str
-        Of KINDS, or a file of Fitted, which is folded in as it is.
+        Of KINDS, or the name of the file that ``fitted`` is from.
+    fitted : Fitted, optional
+        Is folded in as it is.
     measure : callable
         From classes and probabilities of beats to how far the latter are off; it is noted before and after.
 
@@ -181,10 +180,10 @@ def calibrate(
     model, classes = load_model(path)
     true, patients = batches.images.labels, _patients(batches.images, protocol)
     before = predict(model, batches)
-    if kind in KINDS:
-        temperature, biases = fit_calibration(before, true, kind, patients)
+    if fitted:
+        temperature, biases = fitted["temperature"], np.array(fitted["biases"])
     else:
-        temperature, biases = read_fitted(kind, classes)
+        temperature, biases = fit_calibration(before, true, kind, patients)
     temperature, biases = round(temperature, 4), np.round(biases, 4)  # as they are noted
     fold_in(model, temperature, biases)
     calibration = Calibration(
@@ -195,8 +194,8 @@ def calibrate(
         error_before=measure(true, before),
         error_after=measure(true, apply_calibration(before, temperature, biases)),
     )
-    if kind not in KINDS:
-        calibration["file"] = Path(kind).name[:LONGEST_NAME]
+    if fitted:
+        calibration["file"] = printable(Path(kind).name[:LONGEST_NAME])
     save_model(model, path, classes, about.get("drawing"), calibration)
     return calibration
 

@@ -14,7 +14,7 @@ from ecgbeats.images.names import record_names
 from ecgbeats.images.protocols import METHODS, PARTS, Protocol, RecordList, read_protocol
 from ecgbeats.images.splits import Split
 from ecgbeats.reading import AtLeastOne, Count, Share, read_json
-from ecgbeats.runs.calibration import Fitted, fitted_file
+from ecgbeats.runs.calibration import Fitted
 
 from msgspec import Meta
 
@@ -131,7 +131,7 @@ def used_options(options: argparse.Namespace) -> dict:
     def plain(value):
         if isinstance(value, list):
             return [plain(one) for one in value]
-        return str(value) if isinstance(value, Path) else value
+        return command.printable(str(value)) if isinstance(value, (Path, str)) else value
 
     return {name: plain(value) for name, value in vars(options).items()}
 
@@ -193,6 +193,6 @@ def describe_run(
             }
             for folder, count in zip(data.further, further, strict=True)
         ],
-        "fitted": fitted_file(options.calibrate),
+        "fitted": data.fitted,
         **records,
     }

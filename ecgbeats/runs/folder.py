@@ -13,7 +13,6 @@ from ecgbeats.files import remove_left, remove_own
 from ecgbeats.folders import alone
 from ecgbeats.images.dataset import Data
 from ecgbeats.images.protocols import read_protocol
-from ecgbeats.runs.calibration import fitted_file
 from ecgbeats.runs.config import need_config, protocol_of, read_config, used_options
 
 STATE_FILE = "training_state.npz"
@@ -106,7 +105,7 @@ def check_run(folder: Path, data: Data, options: argparse.Namespace) -> dict | N
             f"--resume: --further {' '.join(str(one.folder) for one in data.further)} is not what the run in {folder} was "
             "trained on (other checksums); give the same folders in the same order, or choose another --output"
         )
-    if config is not None and config.get("fitted") != fitted_file(options.calibrate):
+    if config is not None and config.get("fitted") != data.fitted:
         raise InputError(
             f"--resume: --calibrate {options.calibrate} holds other values than when the run in {folder} began; give the "
             "same file, or choose another --output"

@@ -22,8 +22,9 @@ def load_data(options: argparse.Namespace) -> Data:
         images = limit_images(images, options.limit, options.seed)
     if options.augment and options.augment_classes == "arrhythmias" and not normal_classes(images.classes):
         raise InputError("--augment-classes arrhythmias: --data has no class NOR or N; use all")
+    fitted = None
     if options.calibrate not in (NO, *KINDS):
-        read_fitted(options.calibrate, images.classes)
+        fitted = read_fitted(options.calibrate, images.classes)
     # A split that cannot be made is told before all images are read.
     parts = split_as(images, vars(options))
     known = [options.data.resolve()]
@@ -44,7 +45,7 @@ def load_data(options: argparse.Namespace) -> Data:
     checksum = images.check()
     for one in further:
         one.checksum = one.images.check()
-    data = Data(images, description, checksum, further)
+    data = Data(images, description, checksum, further, fitted)
     print(
         f"{len(images):,d} images of {len(images.classes)} classes in {options.data} "
         f"({'kept in memory' if images.in_memory else 'read as needed'}, {time.time() - started:.1f} s)"

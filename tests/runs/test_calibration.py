@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shutil
 import signal
 
@@ -128,9 +129,7 @@ def test_a_file_holds_what_was_fitted_elsewhere(tmp_path):
     file = tmp_path / "fitted.json"
     fitted = {"classes": ["N", "S"], "temperature": 1.5, "biases": [0.5, -0.5]}
     file.write_text(json.dumps(fitted))
-    temperature, biases = calibration.read_fitted(str(file), ["N", "S"])
-    assert temperature == 1.5
-    assert biases.tolist() == [0.5, -0.5]
+    assert calibration.read_fitted(str(file), ["N", "S"]) == fitted
     assert calibration.how_to_calibrate(str(file)) == str(file)
     for wrong, told in (
         ({"classes": ["N", "V"]}, "is for the classes N, V"),
@@ -141,23 +140,31 @@ def test_a_file_holds_what_was_fitted_elsewhere(tmp_path):
         file.write_text(json.dumps(fitted | wrong))
         with pytest.raises(InputError, match=told):
             calibration.read_fitted(str(file), ["N", "S"])
-    with pytest.raises(argparse.ArgumentTypeError, match="no such file"):
-        calibration.how_to_calibrate(str(tmp_path / "none.json"))
+    with pytest.raises(InputError, match="no such file"):
+        calibration.read_fitted(str(tmp_path / "none.json"), ["N", "S"])
+    with pytest.raises(argparse.ArgumentTypeError, match=r"FILE\.json"):
+        calibration.how_to_calibrate("bias")
 
 
 def test_what_a_file_holds_belongs_to_the_run(small_images, tmp_path):
-    file = tmp_path / "fitted.json"
+    file = tmp_path / os.fsdecode(b"fitted\xff.json")
     arguments = ["--data", small_images, "--output", tmp_path / "run", "--epochs", "2", "--calibrate", file]
     classes = sorted(path.name for path in small_images.iterdir() if path.is_dir())
     order = [name for name in order_classes(classes) if name in classes]
     file.write_text(json.dumps({"classes": order, "temperature": 2.0, "biases": [0.0] * len(order)}))
     done = train(*arguments, "--max-hours", "0.000001")
     assert done.returncode == 0
-    assert "Calibrated by fitted.json: temperature 2.00, no bias" in done.stdout
+    assert "Calibrated by fitted?.json: temperature 2.00, no bias" in done.stdout
     calibration_of = read_metrics(tmp_path / "run")["calibration"]
-    assert (calibration_of["temperature"], calibration_of["file"]) == (2.0, "fitted.json")
+    assert (calibration_of["temperature"], calibration_of["file"]) == (2.0, "fitted?.json")
+    given = file.read_text()
     file.write_text(json.dumps({"classes": order, "temperature": 3.0, "biases": [0.0] * len(order)}))
     again = train(*arguments, "--resume")
     assert again.returncode == 2
     assert "--calibrate" in again.stderr
     assert "other values" in again.stderr
+    file.write_text(given)
+    ended = train(*arguments, "--resume")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    file.unlink()
+    assert "nothing to do" in train(*arguments, "--resume").stdout
