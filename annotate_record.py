@@ -20,11 +20,12 @@ from pathlib import Path
 
 from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
+from ecgbeats.images.names import image_name
 from ecgbeats.progress import progress
 from ecgbeats.reading import read_json
 from ecgbeats.runs.networks import load_model, read_classes
 from ecgbeats.runs.rehearsal import read_examples
-from ecgbeats.runs.training_data import read_training, trained_drawing
+from ecgbeats.runs.training_data import read_training, trained_drawing, used_records
 from ecgbeats.scores.annotating.adapting import Adapted, label_adapted
 from ecgbeats.scores.annotating.corrections import (
     Correction,
@@ -36,7 +37,7 @@ from ecgbeats.scores.annotating.corrections import (
 from ecgbeats.scores.annotating.files import marks, wfdb_name, write_annotations, write_beats
 from ecgbeats.scores.annotating.labelled import Labelled, class_symbols
 from ecgbeats.scores.annotating.labelling import Network, label
-from ecgbeats.scores.annotating.notices import notices
+from ecgbeats.scores.annotating.notices import SEEN, notices
 from ecgbeats.scores.annotating.options import read_options
 from ecgbeats.scores.annotating.summary import summarize
 
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> None:
     started = time.perf_counter()
     options = read_options(arguments, __doc__, MODEL)
     recordings = find_recordings(options)
-    network = read_network(options.model)
+    network = read_network(options.model, not options.beats)
     corrections = read_corrections(options.corrections) if options.corrections else []
     check_symbols(corrections, network.symbols, options.corrections)
     others = read_examples(network.path, network.drawing) if options.adapt_minutes else None
@@ -107,8 +108,11 @@ def check_replaced(options: argparse.Namespace, name: str) -> None:
             )
 
 
-def read_network(path: Path) -> Network:
-    """Return what a network's file, and config.json beside it, say of it. Raises InputError where that is too little."""
+def read_network(path: Path, finds: bool = True) -> Network:
+    """Return what a network's file, and config.json beside it, say of it; ``finds`` is whether beats are looked for.
+
+    Raises InputError where that is too little.
+    """
     from ecgbeats.images.drawings import DRAWINGS
 
     classes = read_classes(path)
@@ -121,10 +125,10 @@ def read_network(path: Path) -> Network:
             else "does not say its drawing"
         )
         raise InputError(f"{path} {fault}; copy config.json of its run beside it, or give another network")
-    told = notices(path)
+    told = notices(path, finds)
     if config and config["simulated"]:
         told.append(f"The network was trained on records that are {command.SIMULATED_NOTICE}.")
-    return Network(path, classes, class_symbols(classes, str(path)), drawing, told)
+    return Network(path, classes, class_symbols(classes, str(path)), drawing, told, config)
 
 
 def annotate_all(
@@ -252,7 +256,8 @@ def write_results(
     from ecgbeats.scores.review import Review, write_review
 
     comparison = compare_with(recording, labelled, options) if options.compare else None
-    told = [*([adapted.words()] if adapted else []), *recording.said, *network.notices]
+    seen = [SEEN] if used_records([image_name(name, 0)], network.training)[0] else []
+    told = [*([adapted.words()] if adapted else []), *seen, *recording.said, *network.notices]
     summary = summarize(labelled) | {
         "record": name,
         "source": str(recording.path),
@@ -304,6 +309,8 @@ def write_results(
     )
     if adapted:
         print(f"{name}: {adapted.words()} ({adapted.seconds:.1f} s)", flush=True)
+    for line in seen:
+        print(f"{name}: {line}", flush=True)
 
 
 def compare_with(recording, labelled: Labelled, options: argparse.Namespace):

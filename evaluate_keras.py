@@ -18,7 +18,7 @@ from ecgbeats.images.dataset import read_description
 from ecgbeats.images.folder import Images
 from ecgbeats.images.notes import note_of
 from ecgbeats.images.protocols import Protocol
-from ecgbeats.runs.config import Config, protocol_of
+from ecgbeats.runs.config import protocol_of
 from ecgbeats.runs.folder import check_unlocked, locked
 from ecgbeats.runs.networks import load_model, read_classes
 from ecgbeats.runs.prediction import check_probabilities, predict
@@ -112,6 +112,8 @@ def choose_images(
 ) -> tuple[Images, Protocol | None]:
     """Return the images to score and the protocol that they are the test part of, if any; say which they are.
 
+    Where they are of other patients, but no part of it, the protocol has no name and keeps patients apart.
+
     ``test`` is the test part of the training that ``config`` describes, None if its data is not ``everything``.
     """
     if config is None:
@@ -119,9 +121,12 @@ def choose_images(
             "No config.json lies beside the network, so whether it was trained on these images is not known."
         )
     elif test is None:
+        seen, every = used_records(everything.names, config)
         print(
-            f"These are not the very images that the network was trained with; {words_of_patients(everything, config)}"
+            f"These are not the very images that the network was trained with; {words_of_patients(seen, every)}"
         )
+        if every and not seen:
+            return everything, Protocol(None, patients=protocol_of(config).patients)
     elif score_all:
         print(
             f"Scoring all {len(everything):,d} images. Training beats are among them: "
@@ -133,9 +138,8 @@ def choose_images(
     return everything, None
 
 
-def words_of_patients(images: Images, config: Config) -> str:
-    """Return in words which records of other images than --data's the training of ``config`` knows the patients of."""
-    seen, every = used_records(images.names, config)
+def words_of_patients(seen: list[str], every: list[str]) -> str:
+    """Return in words whether other images than the run's are of patients that its training used; see used_records."""
     if every and not seen:
         return "by their names none of these records is of a patient that the training used."
     words = "whether some of those are among them is not known."

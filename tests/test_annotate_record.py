@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import wfdb
 from conftest import PROJECT, assert_refused, once
+from run_folders import change, read
 
 OUTPUTS = ("ecgbeats", "beats.csv", "summary.json", "review.html")
 
@@ -183,6 +184,19 @@ def test_what_is_no_ecg_is_refused(tmp_path, kind):
     result = annotate(record, "--output", tmp_path / "out", env={"ECGBEATS_TRACEBACK": ""})
     assert_refused(result, str(record), "ECG")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_record_that_trained_is_told(results, tmp_path):
+    network = shutil.copytree(PROJECT / "pretrained" / "new-patients", tmp_path / "network") / "columns.keras"
+    change(network.parent / "config.json", train_records=["own"])
+    record = results[0] / "in" / "own"
+    result = annotate(
+        record, "--model", network, "--beats", "atr", "--to", "60", "--output", tmp_path / "out"
+    )
+    summary = read(tmp_path / "out", "own.summary.json")
+    for text in (result.stdout, str(summary["notices"])):
+        assert "trained the network" in text
+        assert "are found, and" not in text  # since beats are not looked for
 
 
 @pytest.mark.parametrize("name", ["own.review.html", "own.ecgbeats", "own.summary.json"])

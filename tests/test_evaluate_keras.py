@@ -90,13 +90,13 @@ def test_data_with_one_image_more_is_not_taken_for_its_own(run, small_images, tm
 
 
 @pytest.mark.parametrize(
-    ("other", "words"),
+    ("other", "words", "unit"),
     [
-        ("r1", "patients that the training used are (1 of 2: r1)"),
-        ("new", "none of these records is of a patient that the training used"),
+        ("r1", "patients that the training used are (1 of 2: r1)", "beats"),
+        ("new", "none of these records is of a patient that the training used", "records"),
     ],
 )
-def test_other_beats_of_patients_that_trained_are_told(run, tmp_path, capsys, other, words):
+def test_other_beats_of_patients_that_trained_are_told(run, tmp_path, capsys, other, words, unit):
     """A second lead, or a folder of --further: not the same images, but no new patients either."""
     copy = shutil.copytree(run, tmp_path / "run")
     change(copy / "config.json", train_records=["r0", "r1"], validation_records=["r2"], test_records=["r3"])
@@ -105,6 +105,7 @@ def test_other_beats_of_patients_that_trained_are_told(run, tmp_path, capsys, ot
         cv2.imwrite(str(tmp_path / "other" / name / f"{record}_7.png"), np.full((128, 128), 255, np.uint8))
     metrics = evaluate(copy / "best.keras", tmp_path / "other", tmp_path / "new")
     assert metrics["training_images_included"] is None
+    assert (metrics["split"], metrics["intervals"]["resampled"]) == (None, unit)
     assert words in capsys.readouterr().out
 
 

@@ -39,15 +39,16 @@ class Protocol:
 
     Attributes
     ----------
-    name : str
-        As --split gives it: one of METHODS, or the name or path of a list.
+    name : str or None
+        As --split gives it: one of METHODS, or the name or path of a list. None for images that were not parted, of
+        patients that trained nothing.
     parts : dict, optional
         The part of each record of a list.
     patients : dict
         The patient of each record whose patient is not called as the record.
     """
 
-    name: str
+    name: str | None
     parts: dict[str, str] | None = None
     patients: dict[str, str] = field(default_factory=SAME_PATIENT.copy)
 

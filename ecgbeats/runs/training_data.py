@@ -40,12 +40,12 @@ def check_drawing(description: Description, trained: str | None, data: Path) -> 
         )
 
 
-def used_records(names: list[str], config: Config) -> tuple[list[str], list[str]]:
+def used_records(names: list[str], config: Config | None) -> tuple[list[str], list[str]]:
     """Return which records of these images are of patients that the run trained on or validated with, and all, sorted.
 
     Both are empty where the names of these images, or of the run's, do not tell records.
     """
-    records = record_names(names)
+    records, config = record_names(names), config or {}
     used = (config.get("train_records") or []) + (config.get("validation_records") or [])
     if records is None or not used:
         return [], []

@@ -6,6 +6,7 @@ from pathlib import Path
 from ecgbeats.images.stretches import draw_beats
 from ecgbeats.progress import progress
 from ecgbeats.records.record import Record
+from ecgbeats.runs.config import Config
 from ecgbeats.runs.prediction import BLOCK, check_probabilities, predict_blocks
 from ecgbeats.scores.annotating.labelled import Labelled
 
@@ -14,13 +15,14 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Network:
-    """A network's file, its classes, the WFDB symbol of each, its drawing, and what its reader must know."""
+    """A network's file, its classes, the WFDB symbol of each, its drawing, what its reader must know, and its config.json."""
 
     path: Path
     classes: list[str]
     symbols: list[str]
     drawing: str
     notices: list[str]
+    training: Config | None = None
 
 
 def label(recording, samples: np.ndarray, noise: np.ndarray, model, network: Network) -> Labelled:

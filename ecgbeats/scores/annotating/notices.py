@@ -9,6 +9,7 @@ NO_FLUTTER = (
     "Ventricular flutter and fibrillation are not found: their waves are taken for beats, or for noise. Look at what is "
     "marked as unreadable."
 )
+HARDLY = 0.1  # a class with a lower sensitivity is hardly found
 # docs/own-ecg.md has the command that measures it.
 DETECTION = (
     "Of the beats of the MIT-BIH Arrhythmia Database 99.75 % are found, and 99.84 % of what is found is a beat; in noise "
@@ -16,9 +17,19 @@ DETECTION = (
 )
 
 
-def notices(model: Path) -> list[str]:
-    """Return them for a network; of its scores what metrics.json beside it says, where it lies there."""
-    return [NO_DEVICE, NO_FLUTTER, DETECTION, expectation(model)]
+# Of one recording.
+SEEN = (
+    "By its name, this record or another of its patient trained the network, so its labels are righter than those of a new "
+    "patient."
+)
+
+
+def notices(model: Path, finds: bool = True) -> list[str]:
+    """Return them for a network; of its scores what metrics.json beside it says, where it lies there.
+
+    ``finds`` is whether beats are looked for, or given.
+    """
+    return [NO_DEVICE, NO_FLUTTER, *([DETECTION] if finds else []), expectation(model)]
 
 
 def expectation(model: Path) -> str:
@@ -41,6 +52,9 @@ def expectation(model: Path) -> str:
         and scores["ppv"] is not None
         and name in ("S", "V", "PVC", "APC")
     ]
+    missed = [name for name, scores in metrics["per_class"].items() if (scores["sensitivity"] or 0) < HARDLY]
+    if missed:
+        told.append(f"of {' and '.join(missed)} it finds hardly any")
     return (
         f"On patients that it had not seen, {100 * (metrics['accuracy'] or 0):.1f} % of {metrics['test_images']:,d} beats are "
         f"labelled right ({model.name}, split {Path(split).stem}; its metrics.json, docs/results.md): "
