@@ -127,7 +127,7 @@ def read_options(arguments: list[str]):
         type=decibels,
         metavar="DB",
         help="add baseline wander and electrode motion at this signal-to-noise ratio in decibels, or at ratios of a "
-        "range such as 6-24 (default none)",
+        "range such as 6-24; with an equals sign where it begins with a minus: --noise=-6-24 (default none)",
     )
     parser.add_argument(
         "--annotator",
@@ -225,8 +225,9 @@ def plan_dataset(sources: list[Source], options, pool: Executor) -> Plan:
 
 
 def read_beats(path: Path, annotator: str, lead: str | None, changes: Changes) -> Beats:
-    """Return the beats of a record as it is drawn: changed. See :func:`read_annotations`."""
+    """Return the beats of a record as it is drawn: changed. See :func:`read_annotations` and :class:`Changes`."""
     beats = read_annotations(path, annotator, lead)
+    changes.check_rate(path.name, beats.rate)
     if changes.rhythm:
         made = changes.apply(read_record(path, lead, beats=beats))
         beats = replace(beats, samples=made.samples, symbols=made.symbols)

@@ -22,10 +22,13 @@ import cv2
 import forked
 import numpy as np
 import pytest
+import wfdb
 from conftest import PROJECT, assert_refused, once, run_command, start_python
+from made_recordings import write_wfdb
 from made_records import COUNTS, DAMAGES, damage, write_record
 
 import evaluate_keras
+import make_dataset
 
 
 def copy_records(mitdb, folder, *names):
@@ -217,6 +220,47 @@ def test_noise_is_added_before_the_beats_are_drawn(svdb, tmp_path):
         assert_refused(make(*arguments, "--noise", bad), "argument --noise", "from -30 to 60", "such as 6-24")
 
 
+def test_a_made_record_may_be_empty_and_noise_leaves_it_so(tmp_path):
+    for name, symbol in (("own", None), ("paced", "/"), ("one", "N"), ("none", "")):
+        write_wfdb(tmp_path, name, annotated=symbol is None)
+        if symbol is not None:
+            samples = np.arange(500, 20000, 300) if symbol == "/" else np.array([500])
+            wfdb.wrann(name, "atr", samples, symbol=[symbol or "+"] * len(samples), write_dir=str(tmp_path))
+    words = [
+        tmp_path,
+        "--classes",
+        "aami",
+        "--rhythm",
+        "early",
+        "--noise",
+        "6",
+        "--output",
+        tmp_path / "data",
+    ]
+    result = make(*words)
+    assert result.returncode == 0, result.stderr
+    assert read_description(tmp_path / "data")["made"] == "rhythm early, noise at 6 dB"
+    assert {file.name.rpartition("_")[0] for file in tmp_path.glob("data/?/*.png")} == {"own"}
+
+
+def test_a_rate_at_which_noise_cannot_be_made_is_refused(tmp_path):
+    write_record(tmp_path, "slow", rate=10)
+    words = [tmp_path, "--output", tmp_path / "data"]
+    assert_refused(
+        make(*words, "--noise", 6), "record slow has 10 samples a second", "20 at least; leave out --noise"
+    )
+    assert not (tmp_path / "data").exists()
+    assert make(*words).returncode == 0
+
+
+def test_a_range_may_begin_with_a_minus(capsys):
+    words = ["mitdb", "--output", "data"]
+    assert make_dataset.read_options([*words, "--noise=-30-60"]).noise == [-30, 60]
+    with pytest.raises(SystemExit):
+        make_dataset.read_options(["--help"])
+    assert "--noise=-6-24" in capsys.readouterr().out
+
+
 def test_a_data_set_of_before_there_were_rhythms_and_noise_is_the_same(strips, mitdb, tmp_path):
     shutil.copytree(strips, tmp_path / "data")
     file = tmp_path / "data" / "dataset.json"
@@ -254,8 +298,6 @@ def test_a_network_of_another_drawing_is_refused(strips, few):
 
 
 def test_format_212_gives_the_same_images(mitdb, tmp_path):
-    import wfdb
-
     real = wfdb.rdrecord(str(mitdb / "207"), physical=False, sampto=60000)
     marks = wfdb.rdann(str(mitdb / "207"), "atr", sampto=60000)
     for fmt in ("212", "516"):

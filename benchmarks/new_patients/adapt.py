@@ -1,12 +1,12 @@
 """What do five labelled minutes of a new patient give, learnt as annotate_record.py --adapt-minutes learns them?
 
-    python benchmarks/new_patients/adapt.py NAME --output DIR [--drawing D] [--minutes N] [--limit N] [--seed N]
+    python benchmarks/new_patients/adapt.py NAME --output DIR [--minutes N] [--limit N] [--seed N]
         [--records R ...]
 
 NAME is an experiment of cross_validate, whose networks NAME-SEED-FOLD.keras lie in --output. Each patient's network, which
-has not seen the patient, is calibrated as the experiment is. It learns the first minutes beside examples of the patients that
-it was trained on; the rest is scored, beside the same minutes by the network as it was. A line for each way is added to
-adaptation.csv there. Patients that are done are kept, so the same command goes on after an interruption.
+has not seen the patient, is calibrated as the experiment is, by all patients' labels. It learns the first minutes beside
+examples of the patients that it was trained on; the rest is scored, beside the same minutes by the network as it was. A
+line for each way is added to adaptation.csv there. Patients that are done are kept, so the same command goes on after an interruption.
 """
 
 import sys
@@ -27,7 +27,7 @@ import numpy as np
 from benchmarks import harness
 from benchmarks.new_patients.examples import Examples
 from benchmarks.new_patients.examples_file import LIMIT, spread
-from benchmarks.new_patients.experiment import add_row, fold_file, read_experiment
+from benchmarks.new_patients.experiment import Experiment, add_row, fold_file, read_experiment
 from benchmarks.new_patients.patients import CLASSES, Patient
 from benchmarks.new_patients.scores import by_patient, kept, summary, weights
 from benchmarks.new_patients.training import one_thread
@@ -40,7 +40,6 @@ def main(arguments: list[str]) -> None:
     made = harness.parser(
         __doc__,
         output=(Path, "folder of cross_validate"),
-        drawing=("usual", "as for cross_validate"),
         minutes=(5, "that are labelled"),
         limit=(LIMIT, "examples of each class; 0 learns without any"),
         seed=(0, "of the experiment's training"),
@@ -50,7 +49,7 @@ def main(arguments: list[str]) -> None:
     options = made.parse_args(arguments)
     with command.quiet_import():
         one_thread()
-    experiment = read_experiment(options.output, options.name, options.drawing, [options.seed])
+    experiment = read_experiment(options.output, options.name, [options.seed])
     patients, examples, fold_of = experiment.patients, experiment.own, experiment.fold_of
     name = f"{options.name}-{options.seed}"
     way = f"adapted-{options.minutes}-{options.limit}"
@@ -63,7 +62,7 @@ def main(arguments: list[str]) -> None:
             file_of = fold_file(options.output, options.name, options.seed, fold_of[number])
             model, _ = load_model(file_of.with_suffix(".keras"))
             fold_in(model, *experiment.calibration)
-            others = choose(patients, examples, fold_of != fold_of[number], options.limit)
+            others = choose(experiment, number, options.limit)
             early, late = minutes(patient, examples, number, options.minutes)
             found = score(model, early, late, others)
             with command.whole_file(file) as partial:
@@ -73,12 +72,14 @@ def main(arguments: list[str]) -> None:
     report([patients[number] for number in done], found, name, way, options.output / "adaptation.csv")
 
 
-def choose(patients: list[Patient], examples: Examples, trained: np.ndarray, limit: int) -> np.ndarray | None:
-    """Return what examples.npz beside a network that was trained on the ``trained`` patients (bool) holds."""
+def choose(experiment: Experiment, number: int, limit: int) -> np.ndarray | None:
+    """Return what examples.npz beside the network of a patient's fold would hold, of those that it was trained on."""
     if not limit:
         return None
+    examples, fold_of = experiment.own, experiment.fold_of
+    trained = experiment.trains & (fold_of != fold_of[number])
     own = np.flatnonzero(trained[examples.patient])
-    records = np.array([patient.name for patient in patients])[examples.patient[own]]
+    records = np.array([patient.name for patient in experiment.patients])[examples.patient[own]]
     chosen = own[spread(records, np.array(CLASSES)[examples.labels[own]], limit, 0)]
     return with_few_shades(take(examples, chosen).images)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from ecgbeats.command import InputError
 from ecgbeats.images.names import record_names
 from ecgbeats.runs.config import Config, need_config, protocol_of
-from ecgbeats.runs.folder import FREE_ON_RESUME
+from ecgbeats.runs.folder import EARLIER, FREE_ON_RESUME
 from ecgbeats.scores.aami import BEATS
 from ecgbeats.scores.aami import RATES as EC57_RATES
 from ecgbeats.scores.metrics import score
@@ -105,14 +105,8 @@ def read_run(folder: Path) -> Run:
 
 def check_alike(one: Run, other: Run) -> None:
     """Raise InputError where two runs of a protocol differ in more than their seed, or in what they are tested on."""
-    free = (*FREE_ON_RESUME, "seed")
-    kept = [
-        {name: value for name, value in run.config["options"].items() if name not in free}
-        for run in (one, other)
-    ]
-    different = [name for name in {**kept[0], **kept[1]} if kept[0].get(name) != kept[1].get(name)]
-    if one.config["data_sha256"] != other.config["data_sha256"]:
-        different.append("data")
+    ours, theirs = recipe(one), recipe(other)
+    different = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
     if one.files != other.files or (one.true != other.true).any():
         different.append("test beats")
     if different:
@@ -120,6 +114,18 @@ def check_alike(one: Run, other: Run) -> None:
             f"{one.folder} and {other.folder} are of one protocol but differ in {', '.join(different)}; give seeds of "
             "one recipe"
         )
+
+
+def recipe(run: Run) -> dict:
+    """Return what decides on a run's network beside its seed: options, and for those that name files what is in these."""
+    options = EARLIER | run.config["options"]
+    kept = {name: value for name, value in options.items() if name not in (*FREE_ON_RESUME, "seed")}
+    return kept | {
+        "data": run.config["data_sha256"],
+        "further": [folder["sha256"] for folder in run.config.get("further", [])],
+        "split": protocol_of(run.config).content or options["split"],
+        "calibrate": run.config.get("fitted") or options["calibrate"],
+    }
 
 
 def score_run(run: Run) -> dict:

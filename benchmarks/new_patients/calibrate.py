@@ -1,6 +1,6 @@
 """What does calibration give for patients that neither trained nor validated, by how many patients validate?
 
-    python benchmarks/new_patients/calibrate.py NAME --output DIR [--drawing D] [--seed N] [--draws N]
+    python benchmarks/new_patients/calibrate.py NAME --output DIR [--seed N] [--draws N]
 
 NAME is an experiment of cross_validate. So many of its patients are drawn, their beats calibrate, and those of all
 others are scored: cross-entropy, with patients alike, and over all beats the expected calibration error, accuracy, and
@@ -43,13 +43,12 @@ def main(arguments: list[str]) -> None:
     made = harness.parser(
         __doc__,
         output=(Path, "folder of cross_validate"),
-        drawing=("usual", "as for cross_validate"),
         seed=(0, "of the experiment"),
         draws=(12, "of patients"),
     )
     made.add_argument("name", metavar="NAME", help="of the experiment")
     options = made.parse_args(arguments)
-    experiment = read_experiment(options.output, options.name, options.drawing, [options.seed])
+    experiment = read_experiment(options.output, options.name, [options.seed])
     patients, own, every = experiment.patients, experiment.own, experiment.every
     true, given, patient = own.labels[every].astype(int), experiment.given[every], own.patient[every]
     rows = []

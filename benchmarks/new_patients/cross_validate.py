@@ -3,9 +3,12 @@
     python benchmarks/new_patients/cross_validate.py NAME --mitdb DIR --svdb DIR --output DIR [--drawing D] [--network N]
         [--further KIND ...] [--seeds N ...] [--part ds1] [--epochs N] [--folds N ...]
 
-Each patient is scored by a network that has not seen it, DS1's and svdb's apart; DS2 is not read. Folds that are done
-are kept in --output, so the same command goes on after an interruption. A line is added to experiments.csv there,
-and NAME.calibration.json is what train_keras.py --calibrate takes; of other seeds than 0 both are named NAME-SEEDS.
+Each patient is scored by a network that has not seen it, DS1's and svdb's apart; DS2 is not read. What the networks say is
+calibrated by a temperature and a bias for each class. This handful of numbers is fitted on the labels of all these patients,
+so the scores, above all the calibration error, are of beats that the calibration has seen. Folds that are done are kept in
+--output, so the same command goes on after an interruption; NAME.options.json says by which options, and others are
+refused. A line is added to experiments.csv there, and NAME.calibration.json is what train_keras.py --calibrate takes; of
+other seeds than 0 both are named NAME-SEEDS.
 """
 
 import pickle
@@ -25,8 +28,20 @@ import numpy as np
 
 from benchmarks import harness
 from benchmarks.new_patients.examples import read_examples, what_is
-from benchmarks.new_patients.experiment import PATIENTS, Experiment, add_row, fold_file, read_experiment
-from benchmarks.new_patients.patients import CLASSES, FOLDS, folds, read_patients
+from benchmarks.new_patients.experiment import (
+    PATIENTS,
+    RECORDS,
+    Experiment,
+    Options,
+    add_row,
+    all_folds,
+    fold_file,
+    keep_options,
+    options_file,
+    read_experiment,
+    training_patients,
+)
+from benchmarks.new_patients.patients import CLASSES, FOLDS, checksums, folds, read_patients
 from benchmarks.new_patients.scores import by_patient, summary
 from benchmarks.new_patients.training import one_thread, train
 from model_keras import MODELS
@@ -62,12 +77,17 @@ def main(arguments: list[str]) -> None:
         fold_file(options.output, options.name, seed, fold) for seed in options.seeds for fold in range(FOLDS)
     ]
     if all(file.exists() for file in files):
-        report(options, read_experiment(options.output, options.name, options.drawing, options.seeds))
+        report(options, read_experiment(options.output, options.name, options.seeds))
 
 
 def train_folds(options) -> None:
     """Train the folds that are asked for and not done: their networks and what those say of the fold's beats."""
     patients_file = options.output / PATIENTS
+    records = checksums(options.mitdb, options.svdb)
+    keep_options(options.output / RECORDS, records, [patients_file], "choose another --output")
+    decisive = {name: getattr(options, name) for name in Options.__annotations__}
+    file = options_file(options.output, options.name)
+    keep_options(file, decisive, all_folds(options.output, options.name), "choose another NAME")
     if not patients_file.exists():
         with command.whole_file(patients_file) as partial:
             partial.write_bytes(pickle.dumps(read_patients(options.mitdb, options.svdb)))
@@ -76,7 +96,7 @@ def train_folds(options) -> None:
         read_examples(patients, kind, options.drawing, options.output) for kind in ("own", *options.further)
     ]
     fold_of, own = folds(patients), parts[0]
-    trains = np.array([options.part in ("both", patient.part) for patient in patients])
+    trains = training_patients(patients, options.part)
     with command.quiet_import():
         one_thread()
     for seed in options.seeds:

@@ -2,12 +2,15 @@
 
 import csv
 import pickle
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypedDict
 
 from ecgbeats import command
 from ecgbeats.command import InputError
+from ecgbeats.reading import need, read_json
 from ecgbeats.runs.calibration import apply_calibration, fit_calibration
 
 import numpy as np
@@ -17,6 +20,17 @@ from benchmarks.new_patients.patients import FOLDS, Patient, folds
 from benchmarks.new_patients.scores import weights
 
 PATIENTS = "patients.pickle"
+RECORDS = "patients.json"  # which records those are
+
+
+class Options(TypedDict):
+    """NAME.options.json: what decides on an experiment's folds, as the command line of cross_validate.py has it."""
+
+    drawing: str
+    network: str
+    further: list[str]
+    part: str
+    epochs: int
 
 
 @dataclass(frozen=True)
@@ -29,6 +43,8 @@ class Experiment:
     own : Examples
         Their kept beats.
     fold_of : numpy.ndarray, int, shape (patients,)
+    trains : numpy.ndarray, bool, shape (patients,)
+        Whose beats train in the folds that are not their own.
     given : numpy.ndarray, float32, shape (beats, classes)
         Probabilities of each kept beat, by networks that have not seen its patient; the mean over the seeds.
     """
@@ -36,6 +52,7 @@ class Experiment:
     patients: list[Patient]
     own: Examples
     fold_of: np.ndarray
+    trains: np.ndarray
     given: np.ndarray
 
     @cached_property
@@ -46,7 +63,7 @@ class Experiment:
 
     @cached_property
     def calibration(self) -> tuple[float, np.ndarray]:
-        """Temperature and biases, fitted on all beats, patients alike."""
+        """Temperature and biases, fitted on the labels of all beats, patients alike: what they give is told of the same."""
         every = self.every
         labels, patients = self.own.labels[every].astype(int), self.own.patient[every]
         return fit_calibration(self.given[every], labels, "biases", patients)
@@ -71,10 +88,12 @@ class Experiment:
         return [values[self.own.patient == number] for number in range(len(self.patients))]
 
 
-def read_experiment(folder: Path, name: str, drawing: str, seeds: list[int]) -> Experiment:
-    """Read an experiment; raises InputError, naming the file, where a fold is missing."""
-    patients = read_kept_patients(folder)
-    own, fold_of = read_examples(patients, "own", drawing, folder), folds(patients)
+def read_experiment(folder: Path, name: str, seeds: list[int]) -> Experiment:
+    """Read an experiment; raises InputError, naming the file, where its options or a fold are missing."""
+    patients, file = read_kept_patients(folder), options_file(folder, name)
+    remedy = "let cross_validate.py train this experiment"
+    options = need(read_json(file, Options, remedy), file, remedy)
+    own, fold_of = read_examples(patients, "own", options["drawing"], folder), folds(patients)
     given = np.zeros((len(own.labels), 5), np.float32)
     for seed in seeds:
         for fold in range(FOLDS):
@@ -82,7 +101,34 @@ def read_experiment(folder: Path, name: str, drawing: str, seeds: list[int]) -> 
             if not file.exists():
                 raise InputError(f"{file} is missing; let cross_validate.py train that fold")
             given[fold_of[own.patient] == fold] += np.load(file) / len(seeds)
-    return Experiment(patients, own, fold_of, given)
+    return Experiment(patients, own, fold_of, training_patients(patients, options["part"]), given)
+
+
+def training_patients(patients: list[Patient], part: str) -> np.ndarray:
+    """Return which patients train where ``part`` (ds1, svdb, or both) does: bool, shape (patients,)."""
+    return np.array([part in ("both", patient.part) for patient in patients])
+
+
+def keep_options(file: Path, now: dict, made: list[Path], remedy: str) -> None:
+    """Write beside files that are yet to be ``made`` by which options they are, or check that these are the same.
+
+    Raises InputError, ending in ``remedy``, where they are others, or are not known: earlier versions did not write them.
+    """
+    before = read_json(file, dict, remedy)
+    if before is None:
+        if left := [one for one in made if one.exists()]:
+            raise InputError(
+                f"{left[0]} is there without {file.name}, which tells how it was made (earlier versions did not write "
+                f"it); {remedy}"
+            )
+        command.write_json(file, now)
+    elif before != now:
+        words = ", ".join(
+            f"--{name} (then {before.get(name)}, now {now[name]})"
+            for name in now
+            if before.get(name) != now[name]
+        )
+        raise InputError(f"{file} is of other options: {words}; give the same, or {remedy}")
 
 
 def read_kept_patients(folder: Path) -> list[Patient]:
@@ -93,9 +139,20 @@ def read_kept_patients(folder: Path) -> list[Patient]:
     return pickle.loads(file.read_bytes())
 
 
+def options_file(folder: Path, name: str) -> Path:
+    """Return where an experiment's options are kept."""
+    return folder / f"{name}.options.json"
+
+
 def fold_file(folder: Path, name: str, seed: int, fold: int) -> Path:
     """Return where the probabilities of a fold are kept; its network ends in .keras instead."""
     return folder / f"{name}-{seed}-{fold}.npy"
+
+
+def all_folds(folder: Path, name: str) -> list[Path]:
+    """Return what is kept of an experiment's folds, of whichever seeds."""
+    pattern = re.compile(rf"{re.escape(name)}-\d+-\d\.npy")
+    return sorted(file for file in folder.glob("*.npy") if pattern.fullmatch(file.name))
 
 
 def add_row(file: Path, row: dict, key: tuple[str, ...] = ("experiment",)) -> None:

@@ -1,6 +1,6 @@
 """Which patients fail in an experiment, and what do their beats look like?
 
-    python benchmarks/new_patients/failures.py NAME --output DIR [--drawing D] [--seeds N ...] [--patients N] [--picture FILE]
+    python benchmarks/new_patients/failures.py NAME --output DIR [--seeds N ...] [--patients N] [--picture FILE]
 
 NAME is an experiment of cross_validate. Prints the patients with most errors of S, worst first, in each part; the
 picture has some beats of each in the drawing "usual": one that is right, one missed and one false S where there are.
@@ -26,14 +26,13 @@ def main(arguments: list[str]) -> None:
     made = harness.parser(
         __doc__,
         output=(Path, "folder of cross_validate"),
-        drawing=("usual", "as for cross_validate"),
         seeds=([0], "of the experiment"),
         patients=(8, "of each part"),
         picture=(Path, "PNG or SVG file", False),
     )
     made.add_argument("name", metavar="NAME", help="of the experiment")
     options = made.parse_args(arguments)
-    experiment = read_experiment(options.output, options.name, options.drawing, options.seeds)
+    experiment = read_experiment(options.output, options.name, options.seeds)
     patients, true, predicted = experiment.patients, experiment.true, experiment.predicted
     shown = []
     for part in ("ds1", "svdb"):

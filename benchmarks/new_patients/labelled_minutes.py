@@ -2,10 +2,10 @@
 
     python benchmarks/new_patients/labelled_minutes.py RUN [RUN ...] --examples DIR --output DIR [--minutes N]
 
-RUN is a run folder of train_keras.py, whose --data is there. For each test record a copy of its network learns the first
-minutes, as annotate_record.py --adapt-minutes does, beside the beats of examples.npz (examples_file.py). What follows is scored, beside the
-same beats by the network as it was: F1 of S and V and accuracy over all of them, medians over patients, and each record.
-Writes minutes.csv and minutes.md. This scores test patients: results.md counts how often that is done.
+RUN is a run folder of train_keras.py, whose --data holds the images that it used. For each test record a copy of its
+network learns the first minutes, as annotate_record.py --adapt-minutes does, beside the beats of examples.npz
+(examples_file.py). What follows is scored, beside the same beats by the network as it was: F1 of S and V and accuracy over
+all of them, medians over patients, and each record. Writes minutes.csv and minutes.md. This scores test patients: results.md counts how often that is done.
 """
 
 import csv
@@ -16,13 +16,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from ecgbeats import command
+from ecgbeats.command import InputError
 from ecgbeats.images.dataset import read_description
 from ecgbeats.images.folder import Images
 from ecgbeats.images.names import record_names
 from ecgbeats.runs.adapting import Beats, adapt, predict_images
-from ecgbeats.runs.config import read_config
+from ecgbeats.runs.config import Config, need_config
 from ecgbeats.runs.networks import load_model
 from ecgbeats.runs.rehearsal import read_examples
+from ecgbeats.runs.training_data import find_parts
 
 import numpy as np
 
@@ -41,11 +43,12 @@ def main(arguments: list[str]) -> None:
     )
     made.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folders")
     options = made.parse_args(arguments)
+    configs = [need_config(run) for run in options.runs]
+    tested = [scored_images(run, config) for run, config in zip(options.runs, configs, strict=True)]
     command.make_folder(options.output)
     rows, totals = [], []
-    for run in options.runs:
-        config = read_config(run)
-        found = adapt_all(run, config, options.examples, options.minutes)
+    for run, config, images in zip(options.runs, configs, tested, strict=True):
+        found = adapt_all(run, config, images, options.examples, options.minutes)
         rows += [{"run": run.name} | row for row in found["records"]]
         totals += [{"run": run.name, "way": way} | scores for way, scores in found["all"].items()]
     with (
@@ -61,11 +64,24 @@ def main(arguments: list[str]) -> None:
     print(text)
 
 
-def adapt_all(run: Path, config, examples: Path, minutes: float) -> dict:
-    """Return the scores over all test records behind the minutes, by way, and a row for each record."""
-    data = Path(config["options"]["data"])
-    images = Images(data, in_memory=False)
-    rates = read_description(data)["sampling_rate"]
+def scored_images(run: Path, config: Config) -> Images:
+    """Return the images that the run was tested on. Raises InputError where its --data holds others than it used."""
+    data = config["options"]["data"]
+    found = find_parts(Images(Path(data), in_memory=False), config)
+    if found is None:
+        raise InputError(
+            f"{data} holds other images than the run in {run} used; put those there, or give another RUN"
+        )
+    used, parts = found
+    return used.subset(parts.test)
+
+
+def adapt_all(run: Path, config: Config, images: Images, examples: Path, minutes: float) -> dict:
+    """Return the scores over all test records behind the minutes, by way, and a row for each record.
+
+    ``images`` are those of :func:`scored_images`.
+    """
+    rates = read_description(Path(config["options"]["data"]))["sampling_rate"]
     record_of = np.array(record_names(images.names))
     samples = np.array([int(Path(name).stem.rpartition("_")[2]) for name in images.names])
     model, classes = load_model(run / "best.keras")

@@ -1,13 +1,15 @@
 """The patients that experiments choose by: the records of DS1 and svdb, all leads at one rate. DS2 is never read."""
 
+import hashlib
 from dataclasses import dataclass
 from math import gcd
 from pathlib import Path
 
 from ecgbeats.images.protocols import DS1
+from ecgbeats.reading import need, read_file
 from ecgbeats.records.record import Record
 from ecgbeats.records.symbols import symbol_classes
-from ecgbeats.records.wfdb_files import find_records, read_record
+from ecgbeats.records.wfdb_files import ANNOTATOR, find_records, read_record
 
 import numpy as np
 from scipy.signal import resample_poly
@@ -15,6 +17,7 @@ from scipy.signal import resample_poly
 CLASSES = ["N", "S", "V", "F", "Q"]
 RATE = 128  # Hz, svdb's
 FOLDS = 5
+LARGEST_FILE = 2**24  # bytes of a header or of annotations
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,17 @@ def read_patients(mitdb: Path, svdb: Path, rate: int = RATE) -> list[Patient]:
     paths = [("ds1", mitdb / name) for name in DS1]
     paths += [("svdb", svdb / name) for name in find_records(svdb)]
     return [read_patient(path, part, rate) for part, path in paths]
+
+
+def checksums(mitdb: Path, svdb: Path) -> dict[str, str]:
+    """Return what tells the records that are read from others, by folder: their headers, which sum the signals, and beats."""
+    found = {}
+    for name, folder, records in (("mitdb", mitdb, DS1), ("svdb", svdb, find_records(svdb))):
+        digest, remedy = hashlib.sha256(), f"give --{name} the folder of its records"
+        for file in (folder / f"{record}.{suffix}" for record in records for suffix in ("hea", ANNOTATOR)):
+            digest.update(file.name.encode() + need(read_file(file, remedy, LARGEST_FILE), file, remedy))
+        found[name] = f"records of checksum {digest.hexdigest()[:16]}"
+    return found
 
 
 def read_patient(path: Path, part: str, rate: int) -> Patient:

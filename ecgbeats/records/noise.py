@@ -49,11 +49,12 @@ def as_typed(decibels: list[float]) -> str:
 def add_noise(
     record: Record, decibels: list[float], seed: int, kinds: tuple[str, ...] = ("wander", "motion")
 ) -> Record:
-    """Return a record with noise on the whole of it.
+    """Return a record with noise on the whole of it; one without a beat that can be measured stays as it is.
 
     Parameters
     ----------
     record : Record
+        Of 20 samples a second at least.
     decibels : list of float
         The signal-to-noise ratio as nst has it, or its lowest and highest value: then each minute draws its own, and it
         glides from one to the next.
@@ -70,6 +71,9 @@ def add_noise(
     are measured, not the first 300, and noise is on the whole record, where nst leaves the first five minutes and
     every other two clean.
     """
+    swing = qrs_swing(record)
+    if not swing:
+        return record
     random = np.random.default_rng([seed, zlib.crc32(f"{record.name} {record.lead}".encode())])
     length = len(record.signal)
     minutes = np.arange(length / record.rate / 60 + 2)
@@ -79,7 +83,7 @@ def add_noise(
         random.uniform(decibels[0], decibels[-1], len(minutes)),
     )
     noise = make_noise(length, record.rate, random, kinds)
-    gain = qrs_swing(record) / np.sqrt(8) * 10 ** (-ratio / 20)
+    gain = swing / np.sqrt(8) * 10 ** (-ratio / 20)
     return replace(record, signal=(record.signal + gain * noise).astype(np.float32))
 
 
@@ -109,7 +113,7 @@ def amplitude(noise: np.ndarray, rate: float) -> float:
 def qrs_swing(record: Record) -> float:
     """Return the peak-to-peak amplitude of a record's QRS complexes, as ``sigamp -a`` has it, in the signal's unit.
 
-    Beats of N and S are measured, where there are any. Without any beat it is 0.
+    Beats of N and S are measured, where there are any. Without a beat that is WINDOW away from the signal's ends it is 0.
     """
     reach = int(WINDOW * record.rate)
     inside = (record.samples >= reach) & (record.samples < len(record.signal) - reach)

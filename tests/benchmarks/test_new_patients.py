@@ -13,14 +13,25 @@ from ecgbeats.runs import rehearsal
 import forked
 import numpy as np
 import pytest
+from conftest import assert_refused
 
-from benchmarks.new_patients import examples_file
+from benchmarks.new_patients import cross_validate, examples_file
 from benchmarks.new_patients import patients as readers
-from benchmarks.new_patients.adapt import minutes
+from benchmarks.new_patients.adapt import choose, minutes
 from benchmarks.new_patients.examples import Examples, read_examples, what_is
 from benchmarks.new_patients.examples_file import spread
-from benchmarks.new_patients.experiment import PATIENTS, fold_file, read_experiment
-from benchmarks.new_patients.patients import Patient, folds, read_patients
+from benchmarks.new_patients.experiment import (
+    PATIENTS,
+    RECORDS,
+    Experiment,
+    all_folds,
+    fold_file,
+    keep_options,
+    options_file,
+    read_experiment,
+    training_patients,
+)
+from benchmarks.new_patients.patients import Patient, checksums, folds, read_patients
 from benchmarks.new_patients.scores import N, S, kept, summary
 from benchmarks.new_patients.training import TrainingImages
 
@@ -104,7 +115,9 @@ def test_an_experiment_is_calibrated_over_all_its_patients(tmp_path):
         # Too sure of S: right in 20 of 100 that are given 0.6.
         given = np.tile(np.array([0.4, 0.6, 0, 0, 0], np.float32), (len(true), 1))
         np.save(fold_file(tmp_path, "name", 0, fold), given)
-    experiment = read_experiment(tmp_path, "name", "usual", [0])
+    keep_made(tmp_path, "name", part="ds1")
+    experiment = read_experiment(tmp_path, "name", [0])
+    assert experiment.trains.tolist() == [True] * 5 + [False] * 5
     assert len(experiment.every) == sum(
         np.sum(values == S) + np.sum(values == N) * (1 if patient.part == "ds1" else 3)
         for patient, values in zip(patients, beats, strict=True)
@@ -113,7 +126,77 @@ def test_an_experiment_is_calibrated_over_all_its_patients(tmp_path):
     assert all((values == N).all() for values in experiment.predicted)
     fold_file(tmp_path, "name", 0, 3).unlink()
     with pytest.raises(InputError, match="name-0-3"):
-        read_experiment(tmp_path, "name", "usual", [0])
+        read_experiment(tmp_path, "name", [0])
+    options_file(tmp_path, "name").unlink()
+    with pytest.raises(InputError, match=r"name.options.json: no such file"):
+        read_experiment(tmp_path, "name", [0])
+
+
+def make_records(folder):
+    """Write files in the place of records, and return the options that name them."""
+    for database, names in (("mitdb", DS1), ("svdb", ["800"])):
+        (folder / database).mkdir()
+        for name in names:
+            (folder / database / f"{name}.hea").touch()
+            (folder / database / f"{name}.atr").touch()
+    return ["--mitdb", str(folder / "mitdb"), "--svdb", str(folder / "svdb")]
+
+
+def keep_made(folder, name=None, **other):
+    """Write what says that patients.pickle, or an experiment's folds, are of the options of the command."""
+    if name is None:
+        keep_options(folder / RECORDS, checksums(folder / "mitdb", folder / "svdb"), [], "")
+    else:
+        options = {"drawing": "usual", "network": "columns", "further": [], "part": "both", "epochs": 4}
+        keep_options(options_file(folder, name), options | other, [], "")
+
+
+def test_an_experiment_goes_on_with_its_own_options_alone(tmp_path):
+    words = ["one", *make_records(tmp_path), "--output", str(tmp_path), "--further", "none", "--folds", "0"]
+    (tmp_path / PATIENTS).write_bytes(pickle.dumps([make_patient()]))
+    with pytest.raises(InputError, match=r"patients.pickle is there without patients.json"):
+        cross_validate.main(words)
+    keep_made(tmp_path)
+    fold_file(tmp_path, "one", 1, 0).touch()
+    with pytest.raises(InputError, match=r"one-1-0.npy is there without one.options.json"):
+        cross_validate.main(words)
+    fold_file(tmp_path, "one", 1, 0).unlink()
+    for name, value, now in (
+        ("epochs", 5, "4"),
+        ("part", "ds1", "both"),
+        ("further", ["second"], r"\[\]"),
+        ("network", "fast", "columns"),
+        ("drawing", "typical", "usual"),
+    ):
+        keep_made(tmp_path, "one", **{name: value})
+        with pytest.raises(
+            InputError, match=rf"one.options.json is of other options: --{name} \(.*, now {now}\)"
+        ):
+            cross_validate.main(words)
+        options_file(tmp_path, "one").unlink()
+    (tmp_path / "svdb" / "800.atr").write_text("corrected")
+    with pytest.raises(InputError, match=r"patients.json is of other options: --svdb"):
+        cross_validate.main(words)
+
+
+def test_folds_are_those_of_one_experiment(tmp_path):
+    for name in ("one-0-3", "one-12-0", "one-1-0-3", "done-0-3"):
+        (tmp_path / f"{name}.npy").touch()
+    assert [file.stem for file in all_folds(tmp_path, "one")] == ["one-0-3", "one-12-0"]
+
+
+def test_a_network_of_ds1_learns_minutes_beside_patients_of_ds1_alone():
+    patients = [make_patient(str(number), part) for number, part in enumerate(["ds1", "ds1", "ds1", "svdb"])]
+    shades = np.repeat([0, 51, 153, 255], 10).astype(np.uint8)
+    own = Examples(
+        np.broadcast_to(shades[:, None, None], (40, 128, 128)),
+        np.zeros(40, np.int8),
+        np.repeat(np.arange(4), 10),
+    )
+    for part, expected in (("ds1", {51, 153}), ("both", {51, 153, 255})):
+        trains = training_patients(patients, part)
+        experiment = Experiment(patients, own, np.array([0, 1, 2, 3]), trains, np.zeros((40, 5)))
+        assert set(np.unique(choose(experiment, 0, 40))) == expected
 
 
 def test_thinned_beats_count_as_many():
@@ -186,7 +269,8 @@ def test_an_experiment_from_training_to_adapting(tmp_path):
         for i in range(10)
     ]
     (tmp_path / PATIENTS).write_bytes(pickle.dumps(patients))
-    command, records = "benchmarks/new_patients/cross_validate.py", ("--mitdb", "none", "--svdb", "none")
+    command, records = "benchmarks/new_patients/cross_validate.py", make_records(tmp_path)
+    keep_made(tmp_path)
     options = ("one", *records, "--output", tmp_path, "--epochs", 1, "--further", "second", "fibrillation-0")
     assert "svdb S" not in forked.run(command, *options, "--folds", 0, 3).stdout
     result = forked.run(command, *options)
@@ -196,6 +280,8 @@ def test_an_experiment_from_training_to_adapting(tmp_path):
     (row,) = csv.DictReader((tmp_path / "experiments.csv").open(newline=""))
     assert (row["experiment"], row["network"], row["further"]) == ("one", "columns", "second fibrillation-0")
     assert 0 <= float(row["svdb_S"]) <= 1
+    result = forked.run(command, *options, "--part", "ds1")
+    assert_refused(result, "one.options.json", "--part (then both, now ds1)", "choose another NAME")
     result = forked.run("benchmarks/new_patients/failures.py", "one", "--output", tmp_path)
     assert "S missed" in result.stdout, result.stderr
     options = ("one", "--output", tmp_path, "--records", 2, "--minutes", 1, "--limit", 20)

@@ -22,6 +22,7 @@ from sklearn.metrics import f1_score
 from benchmarks.new_patients import by_protocol
 
 CLASSES = list("NSVFQ")
+FITTED = {"classes": CLASSES, "temperature": 1.5, "biases": [0.0] * 5}
 OPTIONS = {"split": "ds1-ds2", "folds": None, "fold": None, "limit": None, "epochs": 3, "data": "data"}
 
 
@@ -119,6 +120,27 @@ def test_runs_that_do_not_belong_together_are_refused(runs, tmp_path):
             change(runs[1] / "config.json", finished=True)
         with pytest.raises(InputError, match=words):
             by_protocol.read_runs(runs)
+
+
+def test_seeds_are_of_one_recipe_whatever_its_files_are_called(runs):
+    def differ(**second):
+        first = {"further": [{"data": "a", "images": 9, "sha256": "1"}], "fitted": FITTED}
+        for folder, seed, config in zip(runs, (3, 4), (first, first | second), strict=True):
+            options = OPTIONS | {"seed": seed, "calibrate": f"{seed}.json", "further": [f"of-{seed}"]}
+            change(folder / "config.json", **{"options": options} | config)
+        by_protocol.read_runs(runs)
+
+    differ(further=[{"data": "b", "images": 9, "sha256": "1"}])
+    with pytest.raises(InputError, match="but differ in further; give seeds"):
+        differ(further=[{"data": "a", "images": 9, "sha256": "2"}])
+    with pytest.raises(InputError, match="but differ in further; give seeds"):
+        differ(further=[])
+    with pytest.raises(InputError, match="but differ in calibrate; give seeds"):
+        differ(fitted=FITTED | {"temperature": 1.6})
+    with pytest.raises(InputError, match="but differ in calibrate; give seeds"):
+        differ(fitted=None)
+    with pytest.raises(InputError, match="but differ in split; give seeds"):
+        differ(protocol={"parts": {"101": "training"}, "patients": {}})
 
 
 def make_runs(folder, svdb):

@@ -1,7 +1,10 @@
 """Noise: as much of it as is asked for, by nst's definition measured anew, and of the kinds that it says."""
 
 import argparse
+from dataclasses import replace
 
+from ecgbeats.command import InputError
+from ecgbeats.records.changes import LOWEST_RATE, Changes
 from ecgbeats.records.noise import MADE_RATE, add_noise, amplitude, decibels, make_noise, motion, qrs_swing
 from ecgbeats.records.record import Record
 from ecgbeats.records.wfdb_files import read_record
@@ -124,6 +127,8 @@ def test_short_and_empty_records():
     assert np.isfinite(add_noise(short, [6.0], 0).signal).all()
     none = Record("p", "MLII", 360.0, record.signal, record.samples[:0], record.symbols[:0])
     assert (add_noise(none, [6.0], 0).signal == none.signal).all()
+    for empty in (replace(none, signal=record.signal[:0]), replace(short, signal=record.signal[:1])):
+        assert add_noise(empty, [6.0], 0) is empty
     assert qrs_swing(make_record(symbols="V")) == pytest.approx(5.0, rel=0.01)
 
 
@@ -138,6 +143,22 @@ def test_decibels(text, values):
 def test_no_decibels(text):
     with pytest.raises(argparse.ArgumentTypeError, match="no number of decibels"):
         decibels(text)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"noise": [6.0]}, {"rhythm": "early"}, {"rhythm": "fibrillation", "noise": [6.0]}]
+)
+def test_rates_that_are_too_low_are_refused_and_the_lowest_is_changed(changes):
+    for rate in (1.5, 2, LOWEST_RATE - 0.1):
+        with pytest.raises(
+            InputError, match=f"record p has {rate} samples a second, and .* 20 .* leave out --"
+        ):
+            Changes(**changes).apply(replace(make_record(), rate=rate))
+    record = make_record(LOWEST_RATE)
+    made = Changes(**changes).apply(record)
+    assert np.isfinite(made.signal).all()
+    assert qrs_swing(made) > 0
+    assert len(made.signal) != len(record.signal) or (made.signal != record.signal).any()
 
 
 def test_a_real_record(mitdb):

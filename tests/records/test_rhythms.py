@@ -181,6 +181,21 @@ def test_a_short_cycle_has_no_step_before_the_next_beat(mitdb, name):
     assert steepest(made, short) < 2.5 * steepest(record, np.arange(5, len(record.samples)))
 
 
+@pytest.mark.parametrize(("seconds", "kept"), [(0.30, 0.024), (0.36, 0.060), (0.50, 0.144)])
+def test_a_short_cycle_keeps_what_the_next_lead_in_leaves(seconds, kept):
+    record = regular(1000, 30)
+    record = replace(record, signal=np.random.default_rng(0).standard_normal(len(record.signal)))
+    beats = np.arange(1, 29)
+    made = rhythms.set_anew(record, beats, np.full(28, seconds), np.random.default_rng(0), fibrillates=False)
+    assert (np.diff(made.samples)[:-1] == round(1000 * seconds)).all()
+
+    def bends(record, beats):  # a cycle's level and slope are changed, its bends are not
+        return np.diff(record.signal[record.samples[beats, None] + np.arange(200)], 2, axis=1)
+
+    alike = np.isclose(bends(made, np.arange(27)), bends(record, beats[:27]), atol=1e-4).argmin(axis=1)
+    assert alike == pytest.approx(1000 * kept, abs=4)
+
+
 def test_a_real_record_of_half_an_hour_takes_no_time(mitdb):
     record = read_record(mitdb / "203")
     started = time.process_time()

@@ -263,7 +263,7 @@ def _bar_heights(beats: Beats) -> np.ndarray:
 # What each gauge shows from the top down, and at which values it is empty and full. Intervals are in units of the
 # record's usual one, steps the changes of the logarithm from one interval to the next.
 GAUGES = {
-    "median step of the 25 intervals around, without those to and from the beat's own": (0, 0.6),
+    "median step of the 25 intervals around, without the four nearest to the beat's own": (0, 0.6),
     "80th percentile of these steps": (0, 0.6),
     "80th percentile of the intervals around, by their 20th": (1, 1.6),
     "interval before the beat, by the median of those around": (0, 2),
