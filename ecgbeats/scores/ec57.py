@@ -3,7 +3,7 @@
     python -m ecgbeats.scores.ec57 RECORD --test EXT [--reference atr] [--start SECONDS] [--mapping aami|bxb] [--json FILE]
 
 Beats are paired one to one within 150 ms, from --start on. Prints the standard's matrix and figures. Both annotation files
-lie beside RECORD.hea: what annotate_record.py finds is compared by its own --compare EXT.
+lie beside RECORD.hea, where annotate_record.py writes only with that folder as --output; its --compare EXT needs no such copy.
 """
 
 from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
