@@ -48,9 +48,6 @@ def main(arguments: list[str]) -> None:
     test = found and found[0].subset(found[1].test)
     images, protocol = choose_images(everything, test, config, options.all)
     images.check()
-    note = note_of(description)
-    if note:
-        print(note)
     with command.quiet_import():
         from DataGenerator import DataGenerator
 
@@ -61,7 +58,7 @@ def main(arguments: list[str]) -> None:
     command.make_folder(options.output)
     with locked(options.output):
         begin_results(options.output)
-        metrics = write_scores(options.output, images, probabilities, classes, protocol, note)
+        metrics = write_scores(options.output, images, probabilities, classes, protocol, note_of(description))
         metrics["training_images_included"] = None if test is None else options.all  # None: not known
         metrics["seconds"] = round(time.time() - started, 1)
         command.write_json(options.output / "metrics.json", metrics)

@@ -71,8 +71,7 @@ def make(sources: list[Source], options, pool: Executor) -> None:
         print(f"{options.output} already holds this data set; nothing to do.")
         return
     description = describe_dataset(", ".join(options.source), plan)
-    if note := note_of(description):
-        print(note)
+    note = note_of(description)
     tell_beats_behind(plan.annotated)
     started = time.perf_counter()
     with whole_folder(options.output) as folder:

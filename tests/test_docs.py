@@ -42,6 +42,12 @@ def prose(text: str) -> str:
     return re.sub(r"^ *```.*?^ *```", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
+def blocks_of(text: str) -> list[str]:
+    """Return every line of shell in a page's blocks, without comments."""
+    blocks = re.findall(r"^ *```bash\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
+    return [line.partition(" #")[0].strip() for line in "\n".join(blocks).replace("\\\n", " ").splitlines()]
+
+
 def shell_lines() -> list[str]:
     """Return every line of shell that the pages show, in blocks and in the text, without comments.
 
@@ -50,10 +56,17 @@ def shell_lines() -> list[str]:
     lines = []
     for page, text in texts().items():
         if not page.startswith("benchmarks/"):
-            blocks = re.findall(r"^ *```bash\n(.*?)^ *```", text, re.DOTALL | re.MULTILINE)
-            lines += "\n".join(blocks).replace("\\\n", " ").splitlines()
-            lines += re.findall(r"`([^`\n]+)`", prose(text))
+            lines += blocks_of(text) + re.findall(r"`([^`\n]+)`", prose(text))
     return [line.partition(" #")[0].strip() for line in lines]
+
+
+def values_of(lines: list[str], *options: str) -> set[str]:
+    """Return what stands behind these options in lines of shell, up to the next option."""
+    values = set()
+    for line in lines:
+        for words in re.findall(rf"(?:{'|'.join(options)}) (.*?)(?= -|$)", line):
+            values |= set(words.split())
+    return values
 
 
 def commands() -> list[str]:
@@ -113,6 +126,17 @@ def test_links_resolve(page):
         if not target.exists() or (anchor and anchor not in heading_anchors(target.read_text())):
             broken.append(link)
     assert not broken
+
+
+@pytest.mark.parametrize("page", list(texts()))
+def test_folders_of_images_are_made_on_the_page_or_one_that_it_links(page):
+    shown, folder = texts(), (PROJECT / page).parent
+    links = re.findall(r"\]\((?!https?:)([^)#\s]+)", shown[page])
+    linked = {str((folder / link).resolve().relative_to(PROJECT)) for link in links}
+    made = set()
+    for name in {page, *linked} & set(shown):
+        made |= values_of(blocks_of(shown[name]), "--output")
+    assert values_of(blocks_of(shown[page]), "--data", "--further") <= made
 
 
 def test_every_page_is_linked_from_the_readme():

@@ -3,7 +3,8 @@
     python benchmarks/new_patients/failures.py NAME --output DIR [--seeds N ...] [--patients N] [--picture FILE]
 
 NAME is an experiment of cross_validate. Prints the patients with most errors of S, worst first, in each part; the
-picture has some beats of each in the drawing "usual": one that is right, one missed and one false S where there are.
+picture has a column of beats in the drawing "usual" for each of the first six: an N and an S that are right, an S that is
+missed and an N that is taken for S, where there are.
 """
 
 import sys

@@ -110,7 +110,7 @@ def write(rows: list[dict], output: Path) -> None:
 def plot(rows: list[dict]):
     """Return a figure of CURVES against the ratio: the mean over the seeds, and their range."""
     names = list(dict.fromkeys(row["noise"] for row in rows))
-    figure = new_figure(6.4, 3.6)
+    figure = new_figure(6.4, 4.2)
     axes = figure.add_subplot()
     for colour, marker, key in zip(COLOURS, "os^", CURVES, strict=False):
         values = np.array([[row[key] for row in rows if row["noise"] == name] for name in names], float)
@@ -121,8 +121,9 @@ def plot(rows: list[dict]):
         axes.plot(places, values.mean(axis=1), color=colour, marker=marker, markersize=4, label=HEADLINE[key])
     axes.set_xticks(range(len(names)), names)
     axes.set_xlabel("Signal-to-noise ratio (dB)", fontsize=9)
-    axes.set_ylim(0, 1)
-    axes.legend(frameon=False, fontsize=9, loc="lower left")
+    axes.set_ylabel("Score", fontsize=9)
+    axes.margins(y=0.08)  # the axis spans what there is: near each other the curves are told apart
+    axes.legend(frameon=False, fontsize=9, loc="best")
     clean(axes)
     return figure
 

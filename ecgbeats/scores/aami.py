@@ -12,6 +12,9 @@ BEATS = "NSVFQ"
 LABELS = BEATS + "OX"
 # The ectopic beats that the standard reports: the class, and the true classes that may be taken for it.
 ECTOPIC = {"VEB": ("V", "FQ"), "SVEB": ("S", "Q")}
+# The paper has a class VEB, too, of ventricular escape beats; so whoever prints these names says what they stand for.
+SPELLED = {"VEB": "ventricular ectopic beats, class V", "SVEB": "supraventricular ectopic beats, class S"}
+LEGEND = "\n".join(f"{name}: {words}" for name, words in SPELLED.items())
 RATES = ("sensitivity", "positive_predictivity", "false_positive_rate")
 
 

@@ -2,7 +2,8 @@
 
     python -m ecgbeats.scores.ec57 RECORD --test EXT [--reference atr] [--start SECONDS] [--mapping aami|bxb] [--json FILE]
 
-Beats are paired one to one within 150 ms, from --start on. Prints the standard's matrix and figures.
+Beats are paired one to one within 150 ms, from --start on. Prints the standard's matrix and figures. Both annotation files
+lie beside RECORD.hea, where annotate_record.py writes only with that folder as --output; its --compare EXT needs no such copy.
 """
 
 from ecgbeats import command  # first: from here on Ctrl-C leaves no traceback
@@ -16,7 +17,7 @@ from pathlib import Path
 from ecgbeats.command import InputError
 from ecgbeats.records.annotations import annotator_suffix
 from ecgbeats.records.symbols import symbol_classes
-from ecgbeats.scores.aami import BEATS, LABELS, count_outcomes, rates
+from ecgbeats.scores.aami import BEATS, ECTOPIC, LABELS, LEGEND, count_outcomes, rates
 from ecgbeats.scores.annotations import Annotations, read_annotations, read_timing
 
 import numpy as np
@@ -61,7 +62,7 @@ class Comparison:
             "QRS sensitivity": [found, int(beats.sum())],
             "QRS positive predictivity": [found, int(matrix[:, :5].sum())],
         }
-        for name in ("VEB", "SVEB"):
+        for name in ECTOPIC:
             quotients = rates(count_outcomes(matrix, name))
             result[f"{name} sensitivity"] = list(quotients["sensitivity"])
             result[f"{name} positive predictivity"] = list(quotients["positive_predictivity"])
@@ -235,6 +236,7 @@ def words(comparison: Comparison) -> str:
             lines.append(f"{name:<27}{share}  ({right:,d} of {of:,d})")
     error = content["RMS RR interval error, ms"]
     lines.append(f"{'RMS RR interval error':<27}" + ("     -" if error is None else f"{error:6.2f} ms"))
+    lines += ["", LEGEND]
     return "\n".join(lines)
 
 
@@ -259,7 +261,7 @@ def main(arguments: list[str]) -> None:
         metavar="EXT",
         type=annotator_suffix,
         required=True,
-        help="suffix of the annotation file to be judged",
+        help="suffix of the annotation file to be judged, beside the record",
     )
     add(
         "--reference",
@@ -291,7 +293,8 @@ def main(arguments: list[str]) -> None:
         file = Path(f"{options.record}.{getattr(options, option)}")
         if not file.exists():
             parser.error(
-                f"--{option} {getattr(options, option)}: there is no {file}; name another annotation file"
+                f"--{option} {getattr(options, option)}: there is no {file}; name an annotation file that lies beside "
+                "the record (annotate_record.py --compare EXT compares what it writes elsewhere)"
             )
     files = [
         read_annotations(options.record, extension, rate) for extension in (options.reference, options.test)

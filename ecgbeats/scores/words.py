@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ecgbeats.scores.aami import LEGEND
 from ecgbeats.scores.metrics import METRICS
 
 TITLES = {
@@ -68,6 +69,7 @@ def ec57_table(figures: dict) -> str:
             values = figures[way][kind]
             cells = "".join(f"{in_words(values[name], name):>{width}}" for name, width in names.items())
             lines.append(f"{kind:<5}{way:<8}{cells}")
+    lines.append(LEGEND)
     return "\n".join(lines)
 
 

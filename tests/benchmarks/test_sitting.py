@@ -14,12 +14,12 @@ import cv2
 import forked
 import numpy as np
 import pytest
-from conftest import assert_refused, once
+from conftest import PROJECT, assert_refused, once
 from made_predictions import predict
 from run_folders import change, read, rows
 from sklearn.metrics import f1_score
 
-from benchmarks.new_patients import by_protocol
+from benchmarks.new_patients import by_protocol, noise_curve
 
 CLASSES = list("NSVFQ")
 FITTED = {"classes": CLASSES, "temperature": 1.5, "biases": [0.0] * 5}
@@ -204,3 +204,11 @@ def test_a_sitting(svdb, tmp_path):
     kept = sorted(output.glob("noise-clean-*.npy"))
     np.save(kept[0], np.roll(np.load(kept[0]), 1, axis=1))
     assert_refused(forked.run(*command, "--source", svdb), "taken for what predictions.csv has", "--source")
+
+
+def test_the_curves_of_noise_fill_their_picture():
+    axes = noise_curve.plot(rows(PROJECT / "docs/runs/new-patients/noise.csv")).axes[0]
+    values = np.concatenate([line.get_ydata() for line in axes.lines])
+    assert np.ptp(values) > 0.6 * np.ptp(axes.get_ylim()), "near each other they are told apart"
+    assert axes.get_xlabel()
+    assert axes.get_ylabel()

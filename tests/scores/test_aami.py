@@ -72,4 +72,6 @@ def test_the_standards_table_by_its_lines():
         "VEB  average      50.00 %                50.00 %              25.00 %",
         "SVEB gross       100.00 %               100.00 %               0.00 %",
         "SVEB average     100.00 %               100.00 %               0.00 %",
+        "VEB: ventricular ectopic beats, class V",
+        "SVEB: supraventricular ectopic beats, class S",
     ]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ecgbeats.scores.report.by_record import ectopic_rows, record_rows
+from ecgbeats.scores.report.by_record import ectopic_rows, record_rows, words_of_bounds
 from ecgbeats.scores.report.run import Run
 
 import numpy as np
@@ -42,6 +42,15 @@ def test_a_record_whose_ectopic_beats_are_missed_fails():
         )
     )
     assert {row["name"]: row["fails"] for row in rows} == {"r1": ["VEB"], "r2": [], "r3": []}
+
+
+def test_what_fails_is_told_in_words_and_the_standards_only_of_its_classes():
+    assert words_of_bounds(["NOR", "PVC", "VEB"]) == "fewer than 80 % of its beats right"
+    told = words_of_bounds(CLASSES)
+    assert (
+        "at least 10 VEB (ventricular ectopic beats, class V) or SVEB (supraventricular ectopic beats, class S)"
+        in told
+    )
 
 
 def test_figures_without_record_202_stand_beside_those_with_it():

@@ -193,7 +193,9 @@ def test_words_have_no_share_of_nothing():
 def test_what_cannot_be_compared_is_told_in_a_line(records):
     folder, _ = records
     record = folder / "100"
-    assert_refused(run(record, "--test", "no"), "--test no", str(folder / "100.no"))
+    assert_refused(
+        run(record, "--test", "no"), "--test no", str(folder / "100.no"), "annotate_record.py --compare"
+    )
     assert_refused(run(folder / "none", "--test", "tst"), str(folder / "none.hea"), "no such file")
     assert_refused(run(record, "--test", "tst", "--start", 1e5), "--start 100000", "1805.56 s")
     assert_refused(run(record, "--test", "tst", "--start", -1), "--start", "-1")

@@ -20,7 +20,7 @@ from ecgbeats.scores.report import write_report
 from ecgbeats.scores.report.attention import overlay, what_it_looks_at
 from ecgbeats.scores.report.by_record import record_rows
 from ecgbeats.scores.report.choices import choose_errors, choose_typical
-from ecgbeats.scores.report.rendering import render
+from ecgbeats.scores.report.rendering import render, templates
 from ecgbeats.scores.report.run import Run, read_run
 
 import browser
@@ -522,6 +522,25 @@ def test_page_follows_the_readers_colours(browse, written, tmp_path, options, da
         np.mean([int(n) for n in re.findall(r"\d+", seen[name])[:3]]) for name in ("ground", "words")
     )
     assert (ground < 60 and words > 200) if dark else (ground > 240 and words < 60)
+
+
+def test_the_table_by_record_of_aamis_classes_fits_a_screen(browse, tmp_path):
+    figures = dict.fromkeys(("sensitivity", "positive_predictivity"), 1.0) | {"false_positive_rate": 0.1134}
+    figures |= {"true_positives": 1379, "false_negatives": 3, "false_positives": 4}
+    row = {"name": "232", "database": "mitdb", "beats": 1780, "right": 1.0, "fails": ["SVEB"]}
+    row |= {
+        "error": {"count": 1290, "true": "N", "predicted": "S"},
+        "ectopic": {"VEB": figures, "SVEB": figures},
+    }
+    source = '{% from "by_record.html.jinja" import record_table %}{{ record_table("Test part by record", [row]) }}'
+    tell = "document.body.dataset.hidden = document.querySelector('.scroll').scrollWidth - document.querySelector('.scroll').clientWidth"
+    page = tmp_path / "table.html"
+    page.write_text(
+        f"<!DOCTYPE html><style>{STYLE}</style>{templates().from_string(source).render(row=row)}<script>{tell}</script>"
+    )
+    for width, is_whole in ((1200, True), (600, False)):
+        dom = browse(page, tmp_path, "--dump-dom", f"--window-size={width},900").stdout
+        assert (re.search(r'data-hidden="(\d+)"', dom)[1] == "0") == is_whole
 
 
 def watch(browse, page, folder):

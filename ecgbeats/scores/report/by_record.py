@@ -1,12 +1,12 @@
 """The table by record, worst first: which patients a network fails."""
 
 from ecgbeats.images.names import record_names
-from ecgbeats.scores.aami import ECTOPIC, is_aami, score_by_record
+from ecgbeats.scores.aami import SPELLED, is_aami, score_by_record
 from ecgbeats.scores.report.run import Run
 
 import numpy as np
 
-# A record fails with fewer of its beats right, or with fewer VEBs or SVEBs found of at least FEWEST_ECTOPIC.
+# A record fails with fewer of its beats right, or with fewer VEB or SVEB found of at least FEWEST_ECTOPIC.
 RIGHT, FOUND = 0.8, 0.5
 FEWEST_ECTOPIC = 10
 
@@ -63,12 +63,13 @@ def ectopic_rows(run: Run) -> dict[str, dict]:
     return rows
 
 
-def words_of_bounds() -> str:
-    """Say when a record fails."""
-    return (
-        f"fewer than {100 * RIGHT:.0f} % of its beats right, or fewer than {100 * FOUND:.0f} % of at least "
-        f"{FEWEST_ECTOPIC} {' or '.join(kind + 's' for kind in ECTOPIC)} found"
-    )
+def words_of_bounds(classes: list[str]) -> str:
+    """Say when a record fails; VEB and SVEB are of AAMI's classes alone."""
+    words = f"fewer than {100 * RIGHT:.0f} % of its beats right"
+    if is_aami(classes):
+        ectopic = " or ".join(f"{kind} ({spelled})" for kind, spelled in SPELLED.items())
+        words += f", or fewer than {100 * FOUND:.0f} % of at least {FEWEST_ECTOPIC} {ectopic} found"
+    return words
 
 
 def _misses(figures: dict) -> bool:

@@ -7,6 +7,7 @@ from ecgbeats import command
 from ecgbeats.command import InputError
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.protocols import PARTS
+from ecgbeats.scores.aami import SPELLED
 from ecgbeats.scores.figures import plot_confusion_matrix, plot_curves, plot_per_class, plot_reliability
 from ecgbeats.scores.log_plot import AXIS_LABELS, plot_training
 from ecgbeats.scores.logs import best_epoch, read_keep, read_run_log
@@ -97,8 +98,9 @@ def page_values(run: Run, model, typical: list[list[Beat]], errors: list[Beat]) 
         "doubtful_rows": doubtful_rows(run.true, run.probabilities),
         "record_rows": by_record.record_rows(run),
         "worst": WORST,
-        "failing": by_record.words_of_bounds(),
+        "failing": by_record.words_of_bounds(run.classes),
         "ectopic": by_record.ectopic_rows(run),
+        "spelled": SPELLED,
         "training": training_values(run) if metrics["epochs"] else None,
         "classes": [
             {

@@ -15,8 +15,13 @@ LARGEST_SVG = 300_000  # bytes; curves of 10,000 beats can take a megabyte
 
 def render(values: dict) -> str:
     """Return the page of ``report.html.jinja`` for these values; whatever text they hold is escaped."""
-    templates = environment(Path(__file__).parent)
-    templates.filters |= {
+    return templates().get_template("report.html.jinja").render(values)
+
+
+def templates():
+    """Return the Jinja environment of this folder's templates, which knows how scores and pictures are printed."""
+    found = environment(Path(__file__).parent)
+    found.filters |= {
         "grouped": "{:,.0f}".format,
         "score": score_words,
         "score_name": score_name,
@@ -24,7 +29,7 @@ def render(values: dict) -> str:
         "picture_source": picture_source,
         "figure_source": figure_source,
     }
-    return templates.get_template("report.html.jinja").render(values)
+    return found
 
 
 def score_words(value: float | None, key: str = "accuracy") -> str:
