@@ -12,7 +12,11 @@ from pathlib import Path
 
 from ecgbeats.images import stretches
 from ecgbeats.images.drawings import DRAWINGS, usual
+from ecgbeats.records.record import Signal
 from ecgbeats.records.wfdb_files import read_record
+from ecgbeats.scores.annotating.corrections import correct, read_corrections
+from ecgbeats.scores.annotating.labelled import Labelled
+from ecgbeats.scores.annotating.summary import summarize
 from ecgbeats.scores.review import Review, packing, page, write_review
 
 import numpy as np
@@ -293,6 +297,53 @@ def test_corrections_are_downloaded_as_csv(shown, tmp_path):
         replace(review, corrections=text)
     )  # the page of a record that was corrected goes on from there
     assert tab.evaluate("beats.csv()") == text
+
+
+def listed(tab):
+    """Return how many entries each list of the page has."""
+    return tab.evaluate(
+        "Object.fromEntries(Object.entries(lists.kinds()).map(([name, {of}]) => [name, of().length]))"
+    )
+
+
+def test_rr_intervals_runs_and_pauses_are_those_of_table_and_summary(shown, tmp_path):
+    whole = made_review()
+    kept = np.delete(np.arange(len(whole.samples)), [7, 8, 12, 13])  # 3 s without a beat, twice
+    predicted = np.zeros(len(kept), int)
+    predicted[5:9] = 2  # two before the first of these gaps, two behind it
+    millivolts, samples = whole.millivolts, whole.samples[kept]
+    noise = np.array([[1700, 2300]])
+    review = replace(
+        whole, samples=samples, predicted=predicted, probabilities=whole.probabilities[kept], noise=noise
+    )
+    signal = Signal("made", "II", whole.rate, millivolts, np.zeros(len(millivolts), bool))
+    none = np.zeros(len(samples), bool)
+    found = Labelled(signal, 0, samples, CLASSES, CLASSES, predicted, review.probabilities, none, noise)
+    file = tmp_path / "c.csv"
+    tab = shown(review)
+
+    def agree(pauses, runs, unreadable):
+        file.write_text(tab.evaluate("beats.csv()"))
+        labelled = correct(found, read_corrections(file), file)
+        summary = summarize(labelled)
+        assert (summary["pauses"], summary["runs"]["V"]) == (pauses, runs)
+        assert (listed(tab)["pauses"], listed(tab)["runs"]) == (pauses, runs)
+        assert len(labelled.noise) == tab.evaluate("beats.noise.length") == unreadable
+        expected = [None if np.isnan(rr) else rr for rr in labelled.rr_intervals().tolist()]
+        assert tab.evaluate("beats.current.slice(1).map(beat => beat.rr >= 0 ? beat.rr : null)") == expected
+        told = [rr for rr in expected if rr]
+        assert tab.evaluate("[...beats.intervals]") == sorted(told)
+        drawn = "Object.values(histogram.counts(200)).flatMap(counts => [...counts])"
+        assert sum(tab.evaluate(drawn)) == len(told)
+        words = f"longest {max(told):.2f} s, {pauses} over 2 s."
+        assert tab.evaluate("byId('rhythm-words').innerText").endswith(words)
+
+    agree(pauses=1, runs=0, unreadable=1)
+    tab.evaluate("beats.add(2000, 2)")  # so the signal can be judged there
+    agree(pauses=1, runs=1, unreadable=0)
+    tab.key("z")
+    tab.evaluate("beats.remove(beats.all[10])")
+    agree(pauses=1, runs=0, unreadable=1)
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (820, False), (1400, True)])

@@ -6,9 +6,10 @@ const grouped = number => number.toLocaleString("en");
 const beats = {
   all: [],          // in order of time, deleted and added ones too
   current: [],      // those that are not deleted
+  noise: [],        // [first sample, the one behind the last] of what is too poor to judge
   runs: [],
   counts: [],       // of each class
-  intervals: new Float64Array(0),   // all RR in seconds, rising
+  intervals: new Float64Array(0),   // all RR intervals in seconds, rising
   probabilities: null,
   doubt: about.doubtful,
   held: false,
@@ -36,10 +37,16 @@ const beats = {
       beat.rr = place ? (beat.sample - this.current[place - 1].sample) / RATE : NaN;
       beat.kind = CLASSES[beat.label].kind;
     });
+    // Where the reader found a beat, the signal can be judged after all. Over noise there is no RR interval.
+    this.noise = about.noise.filter(([from, to]) => firstFrom(this.current, from) === firstFrom(this.current, to));
+    for (const [from] of this.noise) {
+      const next = this.current[firstFrom(this.current, from)];
+      if (next) next.rr = NaN;
+    }
     this.counts = CLASSES.map(() => 0);
     for (const beat of this.current) this.counts[beat.label]++;
     this.runs = findRuns(this.current);
-    this.intervals = Float64Array.from(this.current.slice(1), beat => beat.rr).sort();
+    this.intervals = Float64Array.from(this.current, beat => beat.rr).filter(rr => rr >= 0).sort();
     for (const tell of this.whenChanged) tell();
   },
 
@@ -139,12 +146,12 @@ function nearest(list, sample) {
   return sample - before.sample <= after.sample - sample ? before : after;
 }
 
-// Three and more beats of kind V, or of kind S, one after the other.
+// Three and more beats of kind V, or of kind S, one after the other, with no noise between.
 function findRuns(list) {
   const runs = [];
   for (let i = 0; i < list.length;) {
     let end = i + 1;
-    while (end < list.length && list[end].kind === list[i].kind) end++;
+    while (end < list.length && list[end].kind === list[i].kind && list[end].rr >= 0) end++;
     if ("VS".includes(list[i].kind) && end - i >= LEAST_RUN) {
       const seconds = (list[end - 1].sample - list[i].sample) / RATE;
       runs.push({first: list[i], last: list[end - 1], count: end - i, kind: list[i].kind,
