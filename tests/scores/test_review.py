@@ -293,10 +293,6 @@ def test_corrections_are_downloaded_as_csv(shown, tmp_path):
     tab.evaluate(f"takeCorrections({json.dumps(text)})")
     assert downloaded() == text
     assert tab.complaints == []
-    tab = shown(
-        replace(review, corrections=text)
-    )  # the page of a record that was corrected goes on from there
-    assert tab.evaluate("beats.csv()") == text
 
 
 def listed(tab):
@@ -304,6 +300,31 @@ def listed(tab):
     return tab.evaluate(
         "Object.fromEntries(Object.entries(lists.kinds()).map(([name, {of}]) => [name, of().length]))"
     )
+
+
+def test_what_was_given_by_hand_is_not_doubtful_and_is_handed_over_again(shown):
+    review = made_review()
+    doubtful, relabelled, deleted = review.samples[[6, 3, 5]]
+    given = f"sample,action,symbol\n{relabelled},relabel,S\n{deleted},delete,\n{doubtful},relabel,N\n"
+    tab = shown(replace(review, corrections=given))
+    found = listed(tab)
+    assert (found["doubt"], found["hand"], found["deleted"]) == (0, 2, 1)
+    assert tab.evaluate("beats.csv()") == given
+    assert tab.evaluate("[handedOver === beats.csv(), byId('undo').disabled]") == [True, True]
+    assert tab.evaluate("[3, 5, 6].map(i => beatWords(beats.all[i]))") == [
+        "by hand, was V, RR 1.00 s",
+        "deleted",
+        "by hand, RR 2.00 s",
+    ]
+
+
+def test_the_class_that_a_doubtful_beat_has_confirms_it(shown):
+    tab = shown(made_review())
+    for key, doubtful, by_hand in (("d", 1, 0), ("1", 0, 1), ("1", 0, 1), ("z", 1, 0)):
+        tab.key(key)
+        found = listed(tab)
+        assert (found["doubt"], found["hand"]) == (doubtful, by_hand), key
+    assert tab.evaluate("beats.csv()") == "sample,action,symbol\n"
 
 
 def test_rr_intervals_runs_and_pauses_are_those_of_table_and_summary(shown, tmp_path):

@@ -23,7 +23,7 @@ const beats = {
     this.samples = samples;
     this.probabilities = probabilities;
     this.all = Array.from(samples, (sample, index) => ({
-      index, sample, was: predicted[index], label: predicted[index], deleted: false, added: false,
+      index, sample, was: predicted[index], label: predicted[index], byHand: false, deleted: false, added: false,
       probability: probabilities[index * CLASSES.length + predicted[index]] / 255,
     }));
     this.update();
@@ -58,18 +58,15 @@ const beats = {
   },
 
   isDoubtful(beat) {
-    return !beat.added && !beat.deleted && beat.label === beat.was && beat.probability < this.doubt;
+    return !beat.byHand && !beat.deleted && beat.probability < this.doubt;
   },
 
-  isCorrected(beat) {
-    return beat.added || beat.deleted || beat.label !== beat.was;
-  },
-
+  // Whoever gives a beat the class that it has confirms it.
   relabel(beat, label) {
-    if (beat.deleted || beat.label === label) return;
-    const before = beat.label;
-    beat.label = label;
-    this.undone.push(() => { beat.label = before; return beat; });
+    if (beat.deleted || beat.byHand && beat.label === label) return;
+    const before = {label: beat.label, byHand: beat.byHand};
+    Object.assign(beat, {label, byHand: true});
+    this.undone.push(() => Object.assign(beat, before));
     this.update();
   },
 
@@ -95,7 +92,7 @@ const beats = {
   add(sample, label) {
     const near = this.all[firstFrom(this.all, sample)];
     if (near && near.sample === sample) return null;
-    const beat = {index: -1, sample, was: -1, label, deleted: false, added: true, probability: NaN};
+    const beat = {index: -1, sample, was: -1, label, byHand: true, deleted: false, added: true, probability: NaN};
     this.insert(beat);
     this.undone.push(() => { this.all.splice(this.all.indexOf(beat), 1); return null; });
     this.update();
@@ -115,12 +112,13 @@ const beats = {
     return beat;
   },
 
-  corrected() {
-    return this.all.filter(beat => this.isCorrected(beat));
+  // What the file of corrections holds: all that a person said.
+  corrections() {
+    return this.all.filter(beat => beat.byHand || beat.deleted);
   },
 
   csv() {
-    const rows = this.corrected().map(beat => {
+    const rows = this.corrections().map(beat => {
       const action = beat.added ? "add" : beat.deleted ? "delete" : "relabel";
       const symbol = beat.deleted ? "" : CLASSES[beat.label].symbol;
       return `${FIRST + beat.sample},${action},${/[",]/.test(symbol) ? `"${symbol.replace(/"/g, '""')}"` : symbol}\n`;
