@@ -416,11 +416,29 @@ def test_small_records_are_shown(shown, changes):
         assert tab.complaints == []
 
 
-def test_page_that_is_cut_short_says_so(shown):
-    tab = shown(made_review())
+@pytest.mark.parametrize(("width", "together"), [(1050, False), (1200, True)])
+def test_paper_and_gain_stand_beside_each_other(shown, width, together):
+    tab = shown(made_review(), width=width)
+    add, paper, gain = tab.evaluate(
+        "['add', 'speed', 'gain'].map(id => byId(id).getBoundingClientRect().top)"
+    )
+    assert paper == gain
+    assert (add == paper) == together
+
+
+def test_page_shows_nothing_before_its_beats_and_they_need_no_signal(shown):
+    tab = shown(made_review(), width=1800)
     text = tab.path.read_text()
+    height = tab.evaluate("byId('overview').clientHeight")
+    tab.path.write_text(text[: text.index("<script>")])
+    tab.open(tab.path, ready="document.readyState === 'complete'")
+    words = tab.evaluate("document.body.innerText")
+    assert "reading …" in words
+    assert "None." not in words
     tab.path.write_text(text[: text.index('id="signal-0"') + 1000])
-    tab.open(tab.path, ready="!byId('broken').hidden")
+    tab.open(tab.path, width=1800, ready="!byId('broken').hidden")  # it is cut short, and says so
+    assert tab.evaluate("byId('overview').clientHeight") == height
+    assert "20 beats" in tab.evaluate("document.body.innerText")
 
 
 @pytest.mark.slow

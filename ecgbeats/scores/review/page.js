@@ -107,12 +107,16 @@ async function start() {
   showCard();
   view.moveTo(0);
   redrawAll();
+  document.documentElement.dataset.ready = "beats";
+  await whole;
   await signal.unpackAll();
   overview.pane.refresh();
   document.documentElement.dataset.ready = "all";
 }
 
-document.addEventListener("DOMContentLoaded", () => start().catch(problem => {
+const whole = new Promise(resolve => document.addEventListener("DOMContentLoaded", resolve));   // the signal stands last
+
+start().catch(problem => {
   byId("broken").hidden = false;
   throw problem;
-}));
+});
