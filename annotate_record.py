@@ -250,8 +250,8 @@ def write_results(
 ) -> None:
     """Write the files of one recording, all of them or none, and print what they say in short.
 
-    ``found`` is as the network labelled it, ``labelled`` as a person corrected it. The page shows the corrections beside
-    what the network said, so that its next file of corrections holds them, too.
+    ``found`` is as the network labelled it, ``labelled`` with what a person said. The page shows both, and its next file
+    of corrections holds all that a person said.
     """
     from ecgbeats.scores.review import Review, write_review
 

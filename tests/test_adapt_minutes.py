@@ -47,6 +47,12 @@ def given(folder):
     return (folder / "own", "--model", folder / "new.keras")
 
 
+def pages_corrections(folder):
+    """Return the corrections that the page of a record begins with."""
+    page = (folder / "own.review.html").read_text()
+    return json.loads(re.search(r'"corrections": ("[^"]*")', page)[1])
+
+
 def test_annotated_minutes_are_learnt_and_stand_as_they_were_given(folder, tmp_path):
     arguments = (*given(folder), "--beats", "ref", "--adapt-minutes", "1", "--compare", "ref")
     result = annotate(*arguments, "--output", tmp_path)
@@ -71,6 +77,13 @@ def test_annotated_minutes_are_learnt_and_stand_as_they_were_given(folder, tmp_p
     for text in (summary["notices"][0], (tmp_path / "own.review.html").read_text(), result.stdout):
         assert words in text
         assert "none of V, F, Q" in text
+    corrections = tmp_path / "own.corrections.csv"
+    corrections.write_text(pages_corrections(tmp_path))
+    assert len(corrections.read_text().splitlines()) == 1 + early.sum() == 1 + summary["by_hand"]
+    arguments = (*arguments, "--corrections", corrections)
+    assert annotate(*arguments, "--output", tmp_path / "again").returncode == 0
+    for end in ("ecgbeats", "beats.csv"):
+        assert (tmp_path / f"own.{end}").read_bytes() == (tmp_path / "again" / f"own.{end}").read_bytes()
 
 
 def test_the_pages_corrections_label_the_minutes_and_the_next_page_has_them(folder, tmp_path):
@@ -98,8 +111,7 @@ def test_the_pages_corrections_label_the_minutes_and_the_next_page_has_them(fold
     assert by_hand.tolist() == [*[True] * early.sum(), *[False] * ((~early).sum() - 1), True]
     assert symbols[-1] == "F"
     assert np.mean(symbols[~early] == truth[~early]) > 0.9
-    page = (tmp_path / "first" / "own.review.html").read_text()
-    corrections.write_text(json.loads(re.search(r'"corrections": ("[^"]*")', page)[1]))
+    corrections.write_text(pages_corrections(tmp_path / "first"))
     assert annotate(*arguments, "--output", tmp_path / "second").returncode == 0
     for end in ("ecgbeats", "beats.csv", "review.html"):
         first, second = ((tmp_path / run / f"own.{end}").read_bytes() for run in ("first", "second"))

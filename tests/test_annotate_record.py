@@ -102,7 +102,7 @@ def test_corrections_of_an_untouched_page_give_the_same_files_and_others_what_th
     assert annotate(*arguments).returncode == 0
     read = wfdb.rdann(str(tmp_path / "own"), "ecgbeats")
     assert (read.symbol[3], read.aux_note[3]) == ("F", "by hand")
-    assert summary(tmp_path, "own")["corrected_by_hand"] == 1
+    assert summary(tmp_path, "own")["by_hand"] == 1
 
 
 def test_a_network_of_the_papers_classes_on_a_stretch_of_annotated_beats(results, tmp_path):

@@ -100,10 +100,18 @@ def corrected(beats, tmp_path, *lines):
 def test_no_corrections_change_nothing(tmp_path):
     beats = labelled("NVS")
     before, after = tmp_path / "before", tmp_path / "after"
-    for folder, which in ((before, beats), (after, corrected(beats, tmp_path, "300,relabel,V"))):
+    for folder, which in ((before, beats), (after, corrected(beats, tmp_path))):
         folder.mkdir()
         annotations(which, folder)
     assert (before / "own.ecgbeats").read_bytes() == (after / "own.ecgbeats").read_bytes()
+
+
+def test_a_beat_that_a_person_confirms_is_by_hand(tmp_path):
+    beats = labelled("NVS")
+    found = corrected(beats, tmp_path, "300,relabel,V")
+    assert annotations(found, tmp_path).aux_note == ["0.800", "by hand", "0.800"]
+    assert summarize(found)["by_hand"] == 1
+    assert as_text(beats, found) == "sample,action,symbol\n300,relabel,V\n"
 
 
 def test_corrections(tmp_path):

@@ -12,7 +12,11 @@ from pathlib import Path
 
 from ecgbeats.images import stretches
 from ecgbeats.images.drawings import DRAWINGS, usual
+from ecgbeats.records.record import Signal
 from ecgbeats.records.wfdb_files import read_record
+from ecgbeats.scores.annotating.corrections import correct, read_corrections
+from ecgbeats.scores.annotating.labelled import Labelled
+from ecgbeats.scores.annotating.summary import summarize
 from ecgbeats.scores.review import Review, packing, page, write_review
 
 import numpy as np
@@ -289,10 +293,78 @@ def test_corrections_are_downloaded_as_csv(shown, tmp_path):
     tab.evaluate(f"takeCorrections({json.dumps(text)})")
     assert downloaded() == text
     assert tab.complaints == []
-    tab = shown(
-        replace(review, corrections=text)
-    )  # the page of a record that was corrected goes on from there
-    assert tab.evaluate("beats.csv()") == text
+
+
+def listed(tab):
+    """Return how many entries each list of the page has."""
+    return tab.evaluate(
+        "Object.fromEntries(Object.entries(lists.kinds()).map(([name, {of}]) => [name, of().length]))"
+    )
+
+
+def test_what_was_given_by_hand_is_not_doubtful_and_is_handed_over_again(shown):
+    review = made_review()
+    doubtful, relabelled, deleted = review.samples[[6, 3, 5]]
+    given = f"sample,action,symbol\n{relabelled},relabel,S\n{deleted},delete,\n{doubtful},relabel,N\n"
+    tab = shown(replace(review, corrections=given))
+    found = listed(tab)
+    assert (found["doubt"], found["hand"], found["deleted"]) == (0, 2, 1)
+    assert tab.evaluate("beats.csv()") == given
+    assert tab.evaluate("[handedOver === beats.csv(), byId('undo').disabled]") == [True, True]
+    assert tab.evaluate("[3, 5, 6].map(i => beatWords(beats.all[i]))") == [
+        "by hand, was V, RR 1.00 s",
+        "deleted",
+        "by hand, RR 2.00 s",
+    ]
+
+
+def test_the_class_that_a_doubtful_beat_has_confirms_it(shown):
+    tab = shown(made_review())
+    for key, doubtful, by_hand in (("d", 1, 0), ("1", 0, 1), ("1", 0, 1), ("z", 1, 0)):
+        tab.key(key)
+        found = listed(tab)
+        assert (found["doubt"], found["hand"]) == (doubtful, by_hand), key
+    assert tab.evaluate("beats.csv()") == "sample,action,symbol\n"
+
+
+def test_rr_intervals_runs_and_pauses_are_those_of_table_and_summary(shown, tmp_path):
+    whole = made_review()
+    kept = np.delete(np.arange(len(whole.samples)), [7, 8, 12, 13])  # 3 s without a beat, twice
+    predicted = np.zeros(len(kept), int)
+    predicted[5:9] = 2  # two before the first of these gaps, two behind it
+    millivolts, samples = whole.millivolts, whole.samples[kept]
+    noise = np.array([[1700, 2300]])
+    review = replace(
+        whole, samples=samples, predicted=predicted, probabilities=whole.probabilities[kept], noise=noise
+    )
+    signal = Signal("made", "II", whole.rate, millivolts, np.zeros(len(millivolts), bool))
+    none = np.zeros(len(samples), bool)
+    found = Labelled(signal, 0, samples, CLASSES, CLASSES, predicted, review.probabilities, none, noise)
+    file = tmp_path / "c.csv"
+    tab = shown(review)
+
+    def agree(pauses, runs, unreadable):
+        file.write_text(tab.evaluate("beats.csv()"))
+        labelled = correct(found, read_corrections(file), file)
+        summary = summarize(labelled)
+        assert (summary["pauses"], summary["runs"]["V"]) == (pauses, runs)
+        assert (listed(tab)["pauses"], listed(tab)["runs"]) == (pauses, runs)
+        assert len(labelled.noise) == tab.evaluate("beats.noise.length") == unreadable
+        expected = [None if np.isnan(rr) else rr for rr in labelled.rr_intervals().tolist()]
+        assert tab.evaluate("beats.current.slice(1).map(beat => beat.rr >= 0 ? beat.rr : null)") == expected
+        told = [rr for rr in expected if rr]
+        assert tab.evaluate("[...beats.intervals]") == sorted(told)
+        drawn = "Object.values(histogram.counts(200)).flatMap(counts => [...counts])"
+        assert sum(tab.evaluate(drawn)) == len(told)
+        words = f"longest {max(told):.2f} s, {pauses} over 2 s."
+        assert tab.evaluate("byId('rhythm-words').innerText").endswith(words)
+
+    agree(pauses=1, runs=0, unreadable=1)
+    tab.evaluate("beats.add(2000, 2)")  # so the signal can be judged there
+    agree(pauses=1, runs=1, unreadable=0)
+    tab.key("z")
+    tab.evaluate("beats.remove(beats.all[10])")
+    agree(pauses=1, runs=0, unreadable=1)
 
 
 @pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (820, False), (1400, True)])
@@ -344,11 +416,29 @@ def test_small_records_are_shown(shown, changes):
         assert tab.complaints == []
 
 
-def test_page_that_is_cut_short_says_so(shown):
-    tab = shown(made_review())
+@pytest.mark.parametrize(("width", "together"), [(1050, False), (1200, True)])
+def test_paper_and_gain_stand_beside_each_other(shown, width, together):
+    tab = shown(made_review(), width=width)
+    add, paper, gain = tab.evaluate(
+        "['add', 'speed', 'gain'].map(id => byId(id).getBoundingClientRect().top)"
+    )
+    assert paper == gain
+    assert (add == paper) == together
+
+
+def test_page_shows_nothing_before_its_beats_and_they_need_no_signal(shown):
+    tab = shown(made_review(), width=1800)
     text = tab.path.read_text()
+    height = tab.evaluate("byId('overview').clientHeight")
+    tab.path.write_text(text[: text.index("<script>")])
+    tab.open(tab.path, ready="document.readyState === 'complete'")
+    words = tab.evaluate("document.body.innerText")
+    assert "reading …" in words
+    assert "None." not in words
     tab.path.write_text(text[: text.index('id="signal-0"') + 1000])
-    tab.open(tab.path, ready="!byId('broken').hidden")
+    tab.open(tab.path, width=1800, ready="!byId('broken').hidden")  # it is cut short, and says so
+    assert tab.evaluate("byId('overview').clientHeight") == height
+    assert "20 beats" in tab.evaluate("document.body.innerText")
 
 
 @pytest.mark.slow

@@ -120,8 +120,7 @@ def label_adapted(
     Returns
     -------
     found : Labelled
-        In the minutes as the network labelled them before, behind them as after it. So what the page of these beats
-        hands over as corrections labels the minutes alike the next time.
+        In the minutes as the network labelled them before, behind them as after it.
     labelled : Labelled
         The same with all that a person said.
     adapted : Adapted

@@ -1,4 +1,7 @@
-"""Corrections that a person made on the review page, as the CSV file that it downloads: sample,action,symbol."""
+"""What a person said of beats on the review page, as the CSV file that it downloads: sample,action,symbol.
+
+Each beat that a person labelled has a line, also where the network says the same, and each one that was deleted.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -61,8 +64,9 @@ def check_symbols(corrections: list[Correction], symbols: list[str], path: Path)
 def correct(labelled: Labelled, corrections: list[Correction], path: Path) -> Labelled:
     """Return the beats as a person corrected them.
 
-    Samples count from the recording's start. Raises InputError, naming ``path`` and the line, for a correction of a
-    beat that is not there, and for a beat that is added outside of what was looked at, or where one is.
+    Those that a line labels are by hand, also where the label stays. Samples count from the recording's start. Raises
+    InputError, naming ``path`` and the line, for a correction of a beat that is not there, and for a beat that is added
+    outside of what was looked at, or where one is.
     """
     beats = {
         sample: (label, row, by_hand)
@@ -92,8 +96,7 @@ def correct(labelled: Labelled, corrections: list[Correction], path: Path) -> La
             del beats[sample]
             continue
         label = labelled.symbols.index(symbol)
-        if action == "add" or beats[sample][0] != label:
-            beats[sample] = (label, np.eye(len(labelled.classes), dtype=np.float32)[label], True)
+        beats[sample] = (label, np.eye(len(labelled.classes), dtype=np.float32)[label], True)
     samples = np.array(sorted(beats), np.int64)
     rows = [beats[sample] for sample in samples.tolist()]
     return replace(
@@ -107,17 +110,13 @@ def correct(labelled: Labelled, corrections: list[Correction], path: Path) -> La
 
 
 def as_text(before: Labelled, after: Labelled) -> str:
-    """Return the file of corrections that turns the beats ``before`` into those ``after``; "" where both are the same."""
-    was, now = (
-        dict(zip((one.samples + one.first).tolist(), one.beat_symbols, strict=True))
-        for one in (before, after)
-    )
-    rows = []
-    for sample in sorted(was.keys() | now.keys()):
-        if sample not in now:
-            rows.append(f"{sample},delete,")
-        elif was.get(sample) != now[sample]:
-            rows.append(f"{sample},{'relabel' if sample in was else 'add'},{now[sample]}")
+    """Return the file of corrections that makes the beats ``before`` those ``after``; "" where a person said nothing."""
+    was, now = (set((one.samples + one.first).tolist()) for one in (before, after))
+    lines = {sample: "delete," for sample in was - now}
+    for i in np.flatnonzero(after.by_hand).tolist():
+        sample = int(after.samples[i]) + after.first
+        lines[sample] = f"{'relabel' if sample in was else 'add'},{after.symbols[after.predicted[i]]}"
+    rows = [f"{sample},{line}" for sample, line in sorted(lines.items())]
     return "\n".join([",".join(HEADER), *rows, ""]) if rows else ""
 
 

@@ -28,7 +28,7 @@ class Labelled:
     probabilities : numpy.ndarray, float32, shape (beats, classes)
         Of a beat that a person labelled, 1 for that class.
     by_hand : numpy.ndarray, bool, shape (beats,)
-        Which beats a person labelled: relabelled, added, or had labelled before the network learnt from them.
+        Which beats a person labelled: relabelled, confirmed or added, or labelled so that the network learnt them.
     noise : numpy.ndarray, int64, shape (stretches, 2)
         First sample, and the one behind the last, of stretches too poor to judge.
     """

@@ -62,7 +62,7 @@ def read_options(arguments: list[str], description: str, model: Path) -> argpars
         "--corrections",
         metavar="FILE.csv",
         type=Path,
-        help="what the review page downloads: write the corrected beats",
+        help="what the review page downloads: take these labels, which are by hand",
     )
     add(
         "--adapt-minutes",

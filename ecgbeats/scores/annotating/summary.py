@@ -16,8 +16,9 @@ def summarize(labelled: Labelled) -> dict:
     """Return the summary of a labelled stretch, ready for JSON. Times are in seconds from the recording's start.
 
     ``heart_rate`` holds the least, the median and the most beats a minute, each the mean over 8 RR intervals in a row.
-    ``share`` is that of S and V among all beats. ``runs`` are three and more beats in a row of S, or of V; classes of
-    the paper count by their AAMI class. ``pauses`` are RR intervals of more than 2 s.
+    ``by_hand`` counts the beats that a person labelled. ``share`` is that of S and V among all beats. ``runs`` are three
+    and more beats in a row of S, or of V; classes of the paper count by their AAMI class. ``pauses`` are RR intervals of
+    more than 2 s.
     """
     rate = labelled.signal.rate
     kinds = np.array(labelled.kinds())[labelled.predicted]
@@ -35,7 +36,7 @@ def summarize(labelled: Labelled) -> dict:
             "all": beats,
             **{name: int((labelled.predicted == i).sum()) for i, name in enumerate(labelled.classes)},
         },
-        "corrected_by_hand": int(labelled.by_hand.sum()),
+        "by_hand": int(labelled.by_hand.sum()),
         "heart_rate": heart_rates(labelled.rr_intervals()),
         "share": {kind: round(float((kinds == kind).mean()), 5) if beats else None for kind in ("S", "V")},
         "runs": {kind: sum(run["kind"] == kind for run in runs) for kind in ("S", "V")},

@@ -6,9 +6,10 @@ const grouped = number => number.toLocaleString("en");
 const beats = {
   all: [],          // in order of time, deleted and added ones too
   current: [],      // those that are not deleted
+  noise: [],        // [first sample, the one behind the last] of what is too poor to judge
   runs: [],
   counts: [],       // of each class
-  intervals: new Float64Array(0),   // all RR in seconds, rising
+  intervals: new Float64Array(0),   // all RR intervals in seconds, rising
   probabilities: null,
   doubt: about.doubtful,
   held: false,
@@ -22,7 +23,7 @@ const beats = {
     this.samples = samples;
     this.probabilities = probabilities;
     this.all = Array.from(samples, (sample, index) => ({
-      index, sample, was: predicted[index], label: predicted[index], deleted: false, added: false,
+      index, sample, was: predicted[index], label: predicted[index], byHand: false, deleted: false, added: false,
       probability: probabilities[index * CLASSES.length + predicted[index]] / 255,
     }));
     this.update();
@@ -36,10 +37,16 @@ const beats = {
       beat.rr = place ? (beat.sample - this.current[place - 1].sample) / RATE : NaN;
       beat.kind = CLASSES[beat.label].kind;
     });
+    // Where the reader found a beat, the signal can be judged after all. Over noise there is no RR interval.
+    this.noise = about.noise.filter(([from, to]) => firstFrom(this.current, from) === firstFrom(this.current, to));
+    for (const [from] of this.noise) {
+      const next = this.current[firstFrom(this.current, from)];
+      if (next) next.rr = NaN;
+    }
     this.counts = CLASSES.map(() => 0);
     for (const beat of this.current) this.counts[beat.label]++;
     this.runs = findRuns(this.current);
-    this.intervals = Float64Array.from(this.current.slice(1), beat => beat.rr).sort();
+    this.intervals = Float64Array.from(this.current, beat => beat.rr).filter(rr => rr >= 0).sort();
     for (const tell of this.whenChanged) tell();
   },
 
@@ -51,18 +58,15 @@ const beats = {
   },
 
   isDoubtful(beat) {
-    return !beat.added && !beat.deleted && beat.label === beat.was && beat.probability < this.doubt;
+    return !beat.byHand && !beat.deleted && beat.probability < this.doubt;
   },
 
-  isCorrected(beat) {
-    return beat.added || beat.deleted || beat.label !== beat.was;
-  },
-
+  // Whoever gives a beat the class that it has confirms it.
   relabel(beat, label) {
-    if (beat.deleted || beat.label === label) return;
-    const before = beat.label;
-    beat.label = label;
-    this.undone.push(() => { beat.label = before; return beat; });
+    if (beat.deleted || beat.byHand && beat.label === label) return;
+    const before = {label: beat.label, byHand: beat.byHand};
+    Object.assign(beat, {label, byHand: true});
+    this.undone.push(() => Object.assign(beat, before));
     this.update();
   },
 
@@ -88,7 +92,7 @@ const beats = {
   add(sample, label) {
     const near = this.all[firstFrom(this.all, sample)];
     if (near && near.sample === sample) return null;
-    const beat = {index: -1, sample, was: -1, label, deleted: false, added: true, probability: NaN};
+    const beat = {index: -1, sample, was: -1, label, byHand: true, deleted: false, added: true, probability: NaN};
     this.insert(beat);
     this.undone.push(() => { this.all.splice(this.all.indexOf(beat), 1); return null; });
     this.update();
@@ -108,12 +112,13 @@ const beats = {
     return beat;
   },
 
-  corrected() {
-    return this.all.filter(beat => this.isCorrected(beat));
+  // What the file of corrections holds: all that a person said.
+  corrections() {
+    return this.all.filter(beat => beat.byHand || beat.deleted);
   },
 
   csv() {
-    const rows = this.corrected().map(beat => {
+    const rows = this.corrections().map(beat => {
       const action = beat.added ? "add" : beat.deleted ? "delete" : "relabel";
       const symbol = beat.deleted ? "" : CLASSES[beat.label].symbol;
       return `${FIRST + beat.sample},${action},${/[",]/.test(symbol) ? `"${symbol.replace(/"/g, '""')}"` : symbol}\n`;
@@ -139,12 +144,12 @@ function nearest(list, sample) {
   return sample - before.sample <= after.sample - sample ? before : after;
 }
 
-// Three and more beats of kind V, or of kind S, one after the other.
+// Three and more beats of kind V, or of kind S, one after the other, with no noise between.
 function findRuns(list) {
   const runs = [];
   for (let i = 0; i < list.length;) {
     let end = i + 1;
-    while (end < list.length && list[end].kind === list[i].kind) end++;
+    while (end < list.length && list[end].kind === list[i].kind && list[end].rr >= 0) end++;
     if ("VS".includes(list[i].kind) && end - i >= LEAST_RUN) {
       const seconds = (list[end - 1].sample - list[i].sample) / RATE;
       runs.push({first: list[i], last: list[end - 1], count: end - i, kind: list[i].kind,

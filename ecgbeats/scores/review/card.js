@@ -30,9 +30,9 @@ function interval(seconds) {
 }
 
 function labelWords(beat) {
-  if (beat.added) return "Added by you.";
-  if (beat.deleted) return "Deleted by you.";
-  if (beat.label !== beat.was) return `Labelled by you; the network says ${CLASSES[beat.was].symbol}.`;
+  if (beat.deleted) return "Deleted by hand.";
+  if (beat.added) return "Added by hand.";
+  if (beat.byHand) return `Labelled by hand; the network says ${CLASSES[beat.was].symbol}.`;
   return `Labelled by the network${beats.isDoubtful(beat) ? ", doubtful" : ""}.`;
 }
 

@@ -1,4 +1,5 @@
-// Lists of beats: of each class, of doubtful ones, of runs, pauses and corrections. Only the rows in sight exist.
+// Lists of beats: of each class, doubtful ones, runs, pauses, those labelled or deleted by hand. Only the rows in sight
+// exist.
 
 const ROW = 72;          // pixels, as in style.css
 const SPARE = 3;         // rows above and below those in sight
@@ -12,7 +13,8 @@ const lists = {
       doubt: {words: "Doubtful", of: () => beats.current.filter(beat => beats.isDoubtful(beat)).sort((a, b) => a.probability - b.probability)},
       runs: {words: "Runs", of: () => beats.runs},
       pauses: {words: `RR over ${LONG_PAUSE} s`, of: () => beats.current.filter(beat => beat.rr > LONG_PAUSE)},
-      corrected: {words: "Corrected", of: () => beats.corrected()},
+      hand: {words: "By hand", of: () => beats.current.filter(beat => beat.byHand)},
+      deleted: {words: "Deleted", of: () => beats.all.filter(beat => beat.deleted)},
     };
     const classes = CLASSES.map((name, label) => [`class-${label}`,
       {words: name.name, symbol: name.symbol, kind: name.kind, of: () => beats.current.filter(beat => beat.label === label)}]);
@@ -82,9 +84,9 @@ function beatWords(beat) {
   const parts = [];
   if (beat.deleted) parts.push("deleted");
   else if (beat.added) parts.push("added");
-  else if (beat.label !== beat.was) parts.push(`was ${CLASSES[beat.was].symbol}`);
+  else if (beat.byHand) parts.push(beat.label === beat.was ? "by hand" : `by hand, was ${CLASSES[beat.was].symbol}`);
   else parts.push(percent(beat.probability));
-  if (beat.rr) parts.push(`RR ${beat.rr.toFixed(2)} s`);
+  if (beat.rr && !beat.deleted) parts.push(`RR ${beat.rr.toFixed(2)} s`);
   return parts.join(", ");
 }
 

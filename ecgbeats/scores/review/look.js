@@ -86,7 +86,7 @@ function hatch(context, x, y, width, height) {
 
 // The stretches of noise that reach into these samples.
 function noiseWithin(start, end) {
-  return about.noise.filter(([from, to]) => from < end && to > start);
+  return beats.noise.filter(([from, to]) => from < end && to > start);
 }
 
 const view = {

@@ -38,7 +38,7 @@ const overview = {
   draw(context, width, height) {
     const room = width - LABELS, columns = Math.floor(room);
     this.drawEnvelope(context, columns);
-    for (const [from, to] of about.noise) {
+    for (const [from, to] of beats.noise) {
       hatch(context, LABELS + from / LENGTH * room, 0, Math.max(2, (to - from) / LENGTH * room), ENVELOPE);
     }
     this.lanes().forEach((lane, i) => this.drawLane(context, lane, ENVELOPE + i * LANE, columns));

@@ -10,7 +10,7 @@ function download() {
   handedOver = text;
 }
 
-// Make the corrections of a file that this page gave earlier.
+// Make the corrections of a file that this page gave earlier; return a word on them.
 function takeCorrections(text) {
   const rows = text.trim().split(/\r?\n/).slice(1).filter(Boolean);
   let missed = 0;
@@ -26,12 +26,11 @@ function takeCorrections(text) {
     else missed++;
   };
   beats.together(() => rows.forEach(correct));
-  say(`${grouped(rows.length - missed)} corrections read` + (missed ? `; ${grouped(missed)} do not fit this record.` : "."));
+  return `${grouped(rows.length - missed)} corrections read` + (missed ? `; ${grouped(missed)} do not fit this record.` : ".");
 }
 
 function showCounts() {
-  const corrections = beats.corrected().length;
-  byId("download-count").textContent = grouped(corrections);
+  byId("facts").textContent = `${duration(LENGTH / RATE)}, ${grouped(beats.current.length)} beats`;
   byId("undo").disabled = !beats.undone.length;
   byId("rhythm-words").textContent = rhythmWords();
 }
@@ -61,7 +60,7 @@ function listen() {
   }
   byId("doubt").addEventListener("change", event => { beats.doubt = +event.target.value; beats.update(); event.target.blur(); });
   byId("corrections").addEventListener("change", async event => {
-    if (event.target.files[0]) takeCorrections(await event.target.files[0].text());
+    if (event.target.files[0]) say(takeCorrections(await event.target.files[0].text()));
     event.target.value = "";
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
@@ -79,21 +78,19 @@ function listen() {
       }
     });
   }
-  window.addEventListener("beforeunload", event => { if (beats.csv() !== handedOver && beats.corrected().length) event.preventDefault(); });
+  window.addEventListener("beforeunload", event => { if (beats.csv() !== handedOver) event.preventDefault(); });
 }
 
 async function start() {
-  byId("duration").textContent = duration(LENGTH / RATE);
   readColours();
   fillHelp();
   byId("notices").open = !matchMedia("(max-width: 44rem)").matches;   // a phone has little room
   layStrip();
   window.addEventListener("resize", layStrip);
   await beats.load();
-  if (about.corrections) {
-    takeCorrections(about.corrections);
-    handedOver = beats.csv();   // it is in a file already
-  }
+  takeCorrections(about.corrections);
+  handedOver = beats.csv();   // it is in a file already
+  beats.undone = [];
   layOverview();
   const interesting = lists.kinds(), first = ["doubt", "runs"].find(name => interesting[name].of().length);
   lists.choose(CLASSES.findIndex(name => name.kind === "V") >= 0 ? `class-${CLASSES.findIndex(name => name.kind === "V")}` : first || "class-0");
@@ -110,12 +107,16 @@ async function start() {
   showCard();
   view.moveTo(0);
   redrawAll();
+  document.documentElement.dataset.ready = "beats";
+  await whole;
   await signal.unpackAll();
   overview.pane.refresh();
   document.documentElement.dataset.ready = "all";
 }
 
-document.addEventListener("DOMContentLoaded", () => start().catch(problem => {
+const whole = new Promise(resolve => document.addEventListener("DOMContentLoaded", resolve));   // the signal stands last
+
+start().catch(problem => {
   byId("broken").hidden = false;
   throw problem;
-}));
+});

@@ -72,7 +72,7 @@ class Review:
         The recording's sample with which ``millivolts`` begins. The page's clock and the corrections count from the
         recording's start, ``samples`` and ``noise`` from here.
     corrections : str
-        What a person corrected in these beats already, as the page hands it over; "" for nothing.
+        What a person said of these beats already, as the page hands it over; "" for nothing.
     """
 
     name: str

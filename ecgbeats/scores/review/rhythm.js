@@ -48,7 +48,7 @@ const tachogram = {
     for (const normal of [true, false]) {
       for (let i = firstFrom(beats.current, from); i < beats.current.length && beats.current[i].sample < to; i++) {
         const beat = beats.current[i];
-        if ((beat.kind === "N") !== normal || !beat.place) continue;
+        if ((beat.kind === "N") !== normal || Number.isNaN(beat.rr)) continue;
         drawPoint(context, beat.kind, x(beat.sample), y(beat.rr), this.whole ? 0.75 : 1);
       }
     }
@@ -91,7 +91,7 @@ const histogram = {
   counts(bins) {
     const counts = Object.fromEntries(Object.keys(KIND_NAMES).map(kind => [kind, new Uint32Array(bins)]));
     for (const beat of beats.current) {
-      if (beat.place) counts[beat.kind][Math.min(bins - 1, Math.floor(beat.rr / BIN))]++;
+      if (beat.rr >= 0) counts[beat.kind][Math.min(bins - 1, Math.floor(beat.rr / BIN))]++;
     }
     return counts;
   },

@@ -121,7 +121,7 @@ const strip = {
         context.fillRect(left, MARKS, x(beat.sample + 0.36 * RATE) - left, height - MARKS);
         context.globalAlpha = 1;
       }
-      const plain = CLASSES[beat.label].kind === "N" && !beats.isCorrected(beat) && !beats.isDoubtful(beat) && !chosen;
+      const plain = CLASSES[beat.label].kind === "N" && beat.label === beat.was && !beat.deleted && !beats.isDoubtful(beat) && !chosen;
       if (plain && place < free) continue;
       if (!beat.deleted) free = place + 14;
       drawMark(context, beat, place, height, plain, chosen);
@@ -175,7 +175,7 @@ function drawLabel(context, words, x, y) {
   context.fillText(words, x, y);
 }
 
-// A beat's letter. Kinds differ in letter and box, not in colour alone; a doubtful one has "?", a corrected one a bar.
+// A beat's letter. Kinds differ in letter and box, not in colour alone; a doubtful one has "?", one labelled by hand a bar.
 function drawMark(context, beat, x, height, plain, chosen) {
   const colour = beat.deleted ? colours.soft : colours[CLASSES[beat.label].kind];
   const words = CLASSES[beat.label].symbol + (beats.isDoubtful(beat) ? "?" : "");
@@ -203,7 +203,7 @@ function drawMark(context, beat, x, height, plain, chosen) {
   context.fillText(words, x - context.measureText(words).width / 2, MARKS - 8);
   context.fillStyle = colours.text;
   if (beat.deleted) context.fillRect(left - 2, 8, width + 4, 2);
-  else if (beats.isCorrected(beat)) context.fillRect(left, MARKS - 4, width, 3);
+  else if (beat.byHand) context.fillRect(left, MARKS - 4, width, 3);
   context.font = FONT;
 }
 
