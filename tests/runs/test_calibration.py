@@ -146,6 +146,7 @@ def test_a_file_holds_what_was_fitted_elsewhere(tmp_path):
         calibration.how_to_calibrate("bias")
 
 
+@pytest.mark.slow
 def test_what_a_file_holds_belongs_to_the_run(small_images, tmp_path):
     file = tmp_path / os.fsdecode(b"fitted\xff.json")
     arguments = ["--data", small_images, "--output", tmp_path / "run", "--epochs", "2", "--calibrate", file]
