@@ -14,11 +14,13 @@ import argparse
 import contextlib
 import os
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from ecgbeats.command import InputError
+from ecgbeats.folders import alone
 from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.names import image_name
 from ecgbeats.progress import progress
@@ -97,6 +99,8 @@ def find_recordings(options: argparse.Namespace) -> dict[str, Path]:
 
 def check_replaced(options: argparse.Namespace, name: str) -> None:
     """Raise InputError if a file of the results is there and is none that this command wrote, as its summary tells."""
+    if lock_of(options, name).is_file():
+        return
     summary = read_json(options.output / f"{name}.summary.json", dict, "remove it") or {}
     others = () if "annotations" in summary else ("beats.csv", "review.html", "compare.json", "summary.json")
     ways = {options.write_as: "--write-as or --output"} | dict.fromkeys(others, "--output")
@@ -285,12 +289,7 @@ def write_results(
         first=labelled.first,
         corrections=as_text(found, labelled),
     )
-    command.make_folder(options.output)
-    with contextlib.ExitStack() as files:
-
-        def unfinished(end: str) -> Path:
-            return files.enter_context(command.whole_file(options.output / f"{name}.{end}"))
-
+    with replacing(options, name) as unfinished:
         # The first to be written is renamed last, when the others are in place.
         unfinished("summary.json").write_bytes(command.as_json(summary))
         write_annotations(unfinished(options.write_as), labelled)
@@ -311,6 +310,34 @@ def write_results(
         print(f"{name}: {adapted.words()} ({adapted.seconds:.1f} s)", flush=True)
     for line in seen:
         print(f"{name}: {line}", flush=True)
+
+
+@contextlib.contextmanager
+def replacing(options: argparse.Namespace, name: str) -> Iterator[Callable[[str], Path]]:
+    """Yield what gives the path to write a recording's file of some suffix to; all are renamed when the block ends.
+
+    One process at a time. What was stopped among the renames leaves its lock, by which :func:`check_replaced` knows that
+    the files there are this command's.
+    """
+    command.make_folder(options.output)
+    lock, renaming = lock_of(options, name), False
+    with alone(
+        lock,
+        f"{options.output}: another process writes the results of {name}; wait, or choose another --output",
+    ):
+        try:
+            with contextlib.ExitStack() as files:
+                yield lambda end: files.enter_context(command.whole_file(options.output / f"{name}.{end}"))
+                renaming = True
+            renaming = False
+        finally:
+            if not renaming:
+                lock.unlink(missing_ok=True)
+
+
+def lock_of(options: argparse.Namespace, name: str) -> Path:
+    """Return the file that is there while a recording's results are written, and after a stop among their renames."""
+    return options.output / f".{name}.unfinished"
 
 
 def compare_with(recording, labelled: Labelled, options: argparse.Namespace):

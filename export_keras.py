@@ -22,6 +22,7 @@ from ecgbeats.images.canvas import IMAGE_SIZE
 from ecgbeats.images.dataset import drawing_of, read_description
 from ecgbeats.images.drawings import DRAWINGS
 from ecgbeats.images.folder import Images
+from ecgbeats.reading import read_json
 from ecgbeats.runs.config import Config
 from ecgbeats.runs.exports import FORMATS, Format
 from ecgbeats.runs.exports.beats import (
@@ -129,14 +130,23 @@ def check_name(output: Path, chosen: str) -> None:
             f"--output {output}: {chosen} is a folder; leave out {output.suffix}, or choose another --format"
         )
     if way.suffix:
-        for path in (output, about_file(output, way)):
-            if os.path.lexists(path):
+        about = about_file(output, way)
+        for path in (output, about):
+            if os.path.lexists(path) and not (path == about and is_about(about)):
                 raise InputError(f"--output {path} is there already; remove it, or choose another name")
         command.check_output(output.absolute().parent)
         return
     command.check_output(output)
     if output.is_dir() and os.listdir(output) and not is_unfinished(output):
         raise InputError(f"--output {output} is not empty; choose another folder")
+
+
+def is_about(path: Path) -> bool:
+    """Return whether this command wrote the file: without the network that it tells of, it is of an export that was stopped."""
+    try:
+        return "checked" in (read_json(path, dict, "") or {})
+    except InputError:
+        return False
 
 
 def check_packages(chosen: str) -> None:

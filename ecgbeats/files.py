@@ -8,9 +8,12 @@ import glob
 import os
 import re
 import secrets
+import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+from ecgbeats.ending import InputError
 
 # What whole_file calls a file until it is whole: a part of its name, a checksum of all of it, a number by chance.
 _PARTIAL = re.compile(r"\..*\.partial-[0-9a-f]{8}-[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)
@@ -24,9 +27,15 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
 
     The temporary name keeps the suffix, since Keras and matplotlib choose the format by it. The file is
     synced before it is renamed, so that a kill or power cut leaves the old file or the new one, whole.
-    What a process that was killed left of the same file goes first.
+    What a process that was killed left of the same file goes first. Who may read an earlier file may read the new one.
+
+    Raises InputError where ``path`` is a folder.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(
+            f"{path} is a folder, where a file is to be written; remove it, or choose another place"
+        )
     # A name has its limit, so only a part of this one is seen in the other.
     begin = f".{path.stem[:40]}.partial-{zlib.crc32(os.fsencode(path.name)):08x}-"
     for left in path.parent.glob(f"{glob.escape(begin)}*"):
@@ -37,6 +46,8 @@ def whole_file(path: str | os.PathLike) -> Iterator[Path]:
     try:
         with contextlib.suppress(OSError):  # a disk without locks; there nothing is taken for left
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.exists():
+            os.fchmod(lock, stat.S_IMODE(path.stat().st_mode) | stat.S_IRUSR | stat.S_IWUSR)
         yield temporary
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())

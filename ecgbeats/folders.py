@@ -32,7 +32,8 @@ def alone(
         raise InputError(
             f"{lock_file} has the name of a lock, and is none; remove it, or choose another folder"
         )
-    lock = filelock.FileLock(lock_file)
+    # Not by a file that is there or not, which outlives its process.
+    lock = filelock.FileLock(lock_file, fallback_to_soft=False)
     try:
         try:
             lock.acquire(blocking=False)

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -73,6 +74,18 @@ def test_what_a_killed_process_left_of_a_file_goes_with_the_next_and_what_anothe
         writer.communicate()
     with locked(tmp_path):
         assert set(tmp_path.iterdir()) == {path, tmp_path / ".lock"}
+
+
+def test_a_file_keeps_who_may_read_it_and_a_folder_is_not_replaced(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text("")
+    path.chmod(0o600)
+    command.write_json(path, {})
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (tmp_path / "b.json").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        command.write_json(tmp_path / "b.json", {})
+    assert sorted(os.listdir(tmp_path)) == ["a.json", "b.json"]
 
 
 def test_long_names_that_begin_alike_are_written_at_once(tmp_path):

@@ -255,6 +255,8 @@ def test_an_output_that_is_there(refuse, tmp_path):
     refuse("--format", "onnx", "--output", "fast.onnx", words=["fast.onnx", "there already"])
     (tmp_path / "other.tflite.json").write_text("mine")
     refuse("--format", "litert", "--output", "other.tflite", words=["other.tflite.json", "there already"])
+    (tmp_path / "other.tflite.json").write_text('{"checked": {}}')  # of an export that was stopped
+    export_keras.check_name(tmp_path / "other.tflite", "litert")
     refuse("--format", "saved_model", "--output", ".", words=["not empty"])
     refuse("--format", "onnx", "--output", "fast.onnx/a.onnx", words=["fast.onnx", "is a file"])
 

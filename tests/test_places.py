@@ -277,11 +277,12 @@ def test_a_lock_ends_with_its_process(tmp_path):
         pytest.fail("two hold it")
 
 
-def test_a_disk_without_locks_will_do(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP])
+def test_a_disk_without_locks_will_do(tmp_path, monkeypatch, number):
     import fcntl
 
     def flock(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(fcntl, "flock", flock)
     with whole_folder(tmp_path / "a") as folder:

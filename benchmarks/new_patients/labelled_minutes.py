@@ -81,16 +81,27 @@ def adapt_all(run: Path, config: Config, images: Images, examples: Path, minutes
 
     ``images`` are those of :func:`scored_images`.
     """
-    rates = read_description(Path(config["options"]["data"]))["sampling_rate"]
+    data = Path(config["options"]["data"])
+    rates = read_description(data).get("sampling_rate")
+    if rates is None:
+        raise InputError(f"{data / 'dataset.json'} does not tell the sampling rates; draw the images anew")
     record_of = np.array(record_names(images.names))
     samples = np.array([int(Path(name).stem.rpartition("_")[2]) for name in images.names])
     model, classes = load_model(run / "best.keras")
+    if missing := {"S", "V"}.difference(classes):
+        raise InputError(f"{run} has no class {' or '.join(sorted(missing))}; give runs of AAMI's classes")
     others = read_examples(examples / "best.keras", config["drawing"])
+    if others is None:
+        raise InputError(f"--examples {examples} holds no examples.npz; examples_file.py writes it")
     records, labels, ways = [], [], {"without": [], "adapted": []}
     for record in config["test_records"]:
         own = np.flatnonzero(record_of == record)
         early = samples[own] < minutes * 60 * rates[record]
         known = Beats(images.gather(own[early])[..., None], images.labels[own[early]].astype(np.int64))
+        if early.all() or not early.any():
+            raise InputError(
+                f"--minutes {minutes:g}: {record} has no beat {'behind' if early.all() else 'in'} them"
+            )
         late, true = images.gather(own[~early])[..., None], images.labels[own[~early]]
         started = time.perf_counter()
         copy = adapt(model, known, others, seed=0)

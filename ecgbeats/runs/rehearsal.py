@@ -23,8 +23,8 @@ REMEDY = "copy the one that belongs to the network, or remove it"
 
 def write_examples(path: Path, images: np.ndarray, drawing: str) -> None:
     """Write the file, whole or not at all; ``images`` are uint8 (beats, 128, 128)."""
-    with command.whole_file(path) as unfinished:
-        np.savez_compressed(unfinished, images=with_few_shades(images), drawing=drawing)
+    with command.whole_file(path) as unfinished, open(unfinished, "wb") as file:  # by a name, NumPy adds .npz
+        np.savez_compressed(file, images=with_few_shades(images), drawing=drawing)
 
 
 def with_few_shades(images: np.ndarray) -> np.ndarray:
