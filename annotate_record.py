@@ -99,14 +99,17 @@ def find_recordings(options: argparse.Namespace) -> dict[str, Path]:
 
 def check_replaced(options: argparse.Namespace, name: str) -> None:
     """Raise InputError if a file of the results is there and is none that this command wrote, as its summary tells."""
-    if lock_of(options, name).is_file():
-        return
-    summary = read_json(options.output / f"{name}.summary.json", dict, "remove it") or {}
-    others = () if "annotations" in summary else ("beats.csv", "review.html", "compare.json", "summary.json")
+    lock, written = lock_of(options, name), None  # the annotation file that this command wrote last
+    if lock.is_file():
+        written = lock.read_text(errors="replace")
+    if not written:
+        summary = read_json(options.output / f"{name}.summary.json", dict, "remove it") or {}
+        written = summary.get("annotations")
+    others = () if written else ("beats.csv", "review.html", "compare.json", "summary.json")
     ways = {options.write_as: "--write-as or --output"} | dict.fromkeys(others, "--output")
     for end, way in ways.items():
         file = options.output / f"{name}.{end}"
-        if os.path.lexists(file) and summary.get("annotations") != file.name:
+        if os.path.lexists(file) and written != file.name:
             raise InputError(
                 f"{file} is there already, and not what this command wrote last; remove it, or choose another {way}"
             )
@@ -316,8 +319,8 @@ def write_results(
 def replacing(options: argparse.Namespace, name: str) -> Iterator[Callable[[str], Path]]:
     """Yield what gives the path to write a recording's file of some suffix to; all are renamed when the block ends.
 
-    One process at a time. What was stopped among the renames leaves its lock, by which :func:`check_replaced` knows that
-    the files there are this command's.
+    One process at a time. What was stopped among the renames leaves its lock with the annotation file's name, by which
+    :func:`check_replaced` knows that the files there are this command's.
     """
     command.make_folder(options.output)
     lock, renaming = lock_of(options, name), False
@@ -328,6 +331,7 @@ def replacing(options: argparse.Namespace, name: str) -> Iterator[Callable[[str]
         try:
             with contextlib.ExitStack() as files:
                 yield lambda end: files.enter_context(command.whole_file(options.output / f"{name}.{end}"))
+                lock.write_text(f"{name}.{options.write_as}")
                 renaming = True
             renaming = False
         finally:

@@ -218,6 +218,11 @@ def test_a_kill_leaves_whole_files_and_a_summary_only_when_all_are_there(results
     left = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
     assert left < {f"own.{end}" for end in OUTPUTS}
     assert "own.summary.json" not in left
+    (tmp_path / "own.ref").write_text("mine")  # of somebody else, whatever was stopped here
+    refused(
+        results[0] / "in" / "own", "--output", tmp_path, "--write-as", "ref", words=("own.ref", "--write-as")
+    )
+    (tmp_path / "own.ref").unlink()
     assert annotate(results[0] / "in" / "own", "--output", tmp_path).returncode == 0
     assert {path.name for path in tmp_path.iterdir()} == {f"own.{end}" for end in OUTPUTS}
 
